@@ -1,0 +1,49 @@
+//! Points in time. Columns hold UTC milliseconds, documents hold text in the store's zone.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+/// Milliseconds since 1970 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(pub i64);
+
+impl Moment {
+    /// The number in columns.
+    pub fn unix_ms(self) -> i64 {
+        self.0
+    }
+}
+
+/// The zone in which a store writes times; fixed when the store is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// The zone of a new store that names none.
+    pub const DEFAULT_NAME: &'static str = "Asia/Shanghai";
+
+    /// A zone by its name in the tz database; `None` if there is none of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        TimeZone::get(name).ok().map(Self)
+    }
+
+    /// The text form in documents: `2026-11-21T10:00:00.123+08:00`.
+    pub fn rfc3339(&self, moment: Moment) -> String {
+        // Milliseconds outside of jiff's years -9999 to 9999 cannot come from a clock.
+        let time = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::MAX);
+        time.to_zoned(self.0.clone()).strftime("%Y-%m-%dT%H:%M:%S.%3f%:z").to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_carry_milliseconds_and_the_offset_of_the_zone() {
+        let zone = |name| Zone::named(name).unwrap();
+        assert_eq!(zone("Asia/Shanghai").rfc3339(Moment(1_795_226_400_123)), "2026-11-21T10:00:00.123+08:00");
+        assert_eq!(zone("UTC").rfc3339(Moment(0)), "1970-01-01T00:00:00.000+00:00");
+        assert_eq!(zone("America/New_York").rfc3339(Moment(1_783_000_000_000)), "2026-07-02T09:46:40.000-04:00");
+        assert!(Zone::named("Nowhere/AtAll").is_none());
+    }
+}
