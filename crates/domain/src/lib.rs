@@ -1,7 +1,11 @@
 //! Rollcall's rules: types, validation, names, plans. Pure by construction: no I/O, no clock, no randomness, no SQL and no
 //! HTTP. Time and ids come in as arguments, decisions go out as values.
 
+pub mod address;
+pub mod bind_info;
 pub mod fault;
 pub mod id;
 pub mod json;
 pub mod moment;
+pub mod process;
+pub mod service_instance;

@@ -1,1 +1,21 @@
+//! Where the record is kept: SQL and the engines that run it. Knows nothing of HTTP and nothing of rules; what it is handed is
+//! decided already. One file per resource holds its statements and the functions over them; [`dialect`] holds what differs
+//! between engines.
 
+pub mod audit;
+pub mod dialect;
+mod engine;
+mod error;
+pub mod event;
+pub mod host;
+pub mod migrate;
+pub mod module;
+pub mod process;
+pub mod sequence;
+pub mod service_instance;
+pub mod sqlite;
+mod statements;
+
+pub use engine::{Engine, MayRetry, Observer, Param, Row, Stop, Store, TimeLimits, Tx, Work};
+pub use error::StoreError;
+pub use statements::every_statement;

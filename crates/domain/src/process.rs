@@ -1,0 +1,476 @@
+//! Process instances: which fields there are, what they accept, when two processes clash (`instances` §4, §6).
+
+use crate::bind_info::{self, BindRow, HostAddresses};
+use crate::fault::{Cause, Fault, Reason, quoted};
+use crate::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstanceId};
+use crate::json::{FieldPath, Json, JsonWriter, Object, Schema};
+use std::collections::HashMap;
+
+/// The most processes one call of create_process_instance carries.
+pub const MAX_PER_CALL: usize = 100;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// A text of so many bytes at most; absent means "".
+    Text(usize),
+    /// As [`Kind::Text`], but it must be there and not blank.
+    Needed(usize),
+    /// A whole number, both ends included; absent means null.
+    Int(i64, i64),
+    /// True or false; absent means false.
+    Bool,
+    /// Not the caller's to say.
+    Server,
+    /// The port rows.
+    Bind,
+}
+
+const SHORT: usize = 256;
+const LONG: usize = 2000;
+
+/// The fixed fields in the order in which they are stored and answered (`instances` 10.5), with what they accept (4.1).
+const FIELDS: [(&str, Kind); 24] = [
+    ("proc_num", Kind::Int(1, 10_000)),
+    ("stop_cmd", Kind::Text(LONG)),
+    ("restart_cmd", Kind::Text(LONG)),
+    ("face_stop_cmd", Kind::Text(LONG)),
+    ("bk_process_id", Kind::Server),
+    ("bk_func_name", Kind::Needed(SHORT)),
+    ("work_path", Kind::Text(LONG)),
+    ("priority", Kind::Int(-100, 10_000)),
+    ("reload_cmd", Kind::Text(LONG)),
+    ("bk_process_name", Kind::Needed(SHORT)),
+    ("pid_file", Kind::Text(LONG)),
+    ("auto_start", Kind::Bool),
+    ("bk_start_check_secs", Kind::Int(0, 600)),
+    ("last_time", Kind::Server),
+    ("create_time", Kind::Server),
+    ("bk_biz_id", Kind::Server),
+    ("start_cmd", Kind::Text(LONG)),
+    ("user", Kind::Text(SHORT)),
+    ("timeout", Kind::Int(0, 10_000)),
+    ("description", Kind::Text(SHORT)),
+    ("bk_supplier_account", Kind::Server),
+    ("bk_start_param_regex", Kind::Text(LONG)),
+    ("service_instance_id", Kind::Server),
+    ("bind_info", Kind::Bind),
+];
+
+/// Fields of older releases that the documents still list: kept when sent, answered when kept (`design` §4).
+const KEPT: [(&str, Kind); 2] = [("bk_func_id", Kind::Text(SHORT)), ("auto_time_gap", Kind::Int(i64::MIN, i64::MAX))];
+
+/// A process as the caller wants it: checked, but not yet placed on an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessDraft {
+    name: String,
+    func_name: String,
+    /// `None` is a null the caller sent: such a process is outside of the second unique rule.
+    start_param: Option<String>,
+    /// The other texts, numbers and flags, by their place in [`FIELDS`].
+    values: Vec<(usize, Json)>,
+    bind_rows: Option<Vec<BindRow>>,
+    kept: Vec<(&'static str, Json)>,
+}
+
+/// A process as it is stored: key columns and the two texts that answers splice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewProcess {
+    pub id: ProcessId,
+    pub name: String,
+    pub func_name: String,
+    pub start_param: Option<String>,
+    /// The members of the fixed fields, without braces.
+    pub fixed_fields: String,
+    /// The members of the stamps and kept fields, without braces.
+    pub extra_fields: String,
+}
+
+/// Where and when a process comes to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Placement<'a> {
+    pub business_id: BusinessId,
+    pub service_instance_id: ServiceInstanceId,
+    pub host_id: HostId,
+    pub host: &'a HostAddresses,
+    /// RFC 3339 text.
+    pub time: &'a str,
+    pub user: &'a str,
+}
+
+/// Checks the `process_info` of a process that no template owns. Unknown keys and those the server sets are dropped.
+pub fn read_draft(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<ProcessDraft> {
+    let before = faults.len();
+    let mut draft = ProcessDraft {
+        name: String::new(),
+        func_name: String::new(),
+        start_param: Some(String::new()),
+        values: Vec::with_capacity(FIELDS.len()),
+        bind_rows: None,
+        kept: Vec::new(),
+    };
+    for (place, (field, kind)) in FIELDS.iter().enumerate() {
+        let sent = record.get(field);
+        let value = match kind {
+            Kind::Server => continue,
+            Kind::Bind => {
+                draft.bind_rows = match sent {
+                    None => bind_info::read_legacy(record, at, faults),
+                    Some(rows) => bind_info::read_rows(rows, &at.field(field), faults),
+                };
+                continue;
+            }
+            Kind::Needed(_) if sent.is_none() => {
+                faults.push(Fault::new(Cause::NotSet, at.field(field)));
+                continue;
+            }
+            _ => match read_value(*kind, sent) {
+                Ok(value) => value,
+                Err(reason) => {
+                    faults.push(Fault::new(Cause::ParamUnusable, at.field(field)).because(reason));
+                    continue;
+                }
+            },
+        };
+        match (*field, value) {
+            ("bk_process_name", Json::Text(text)) => draft.name = text,
+            ("bk_func_name", Json::Text(text)) => draft.func_name = text,
+            ("bk_start_param_regex", Json::Text(text)) => draft.start_param = Some(text),
+            ("bk_start_param_regex", _) => draft.start_param = None,
+            (_, value) => draft.values.push((place, value)),
+        }
+    }
+    for (field, kind) in KEPT {
+        match record.get(field) {
+            None | Some(Json::Null) => {}
+            sent => match read_value(kind, sent) {
+                Ok(value) => draft.kept.push((field, value)),
+                Err(reason) => faults.push(Fault::new(Cause::ParamUnusable, at.field(field)).because(reason)),
+            },
+        }
+    }
+    (faults.len() == before).then_some(draft)
+}
+
+/// A value as it is stored. Limits count bytes after trimming.
+fn read_value(kind: Kind, sent: Option<&Json>) -> Result<Json, Reason> {
+    match (kind, sent) {
+        (Kind::Text(_), None) => Ok(Json::Text(String::new())),
+        (Kind::Bool, None) => Ok(Json::Bool(false)),
+        (_, None) => Ok(Json::Null),
+        (Kind::Needed(_), Some(Json::Null)) => Err(Reason::Blank),
+        (_, Some(Json::Null)) => Ok(Json::Null),
+        (Kind::Text(max_bytes) | Kind::Needed(max_bytes), Some(Json::Text(text))) => match text.trim() {
+            text if text.len() > max_bytes => Err(Reason::TooLong { max_bytes }),
+            "" if matches!(kind, Kind::Needed(_)) => Err(Reason::Blank),
+            text => Ok(text.into()),
+        },
+        (Kind::Text(_) | Kind::Needed(_), Some(_)) => Err(Reason::NeedsText),
+        (Kind::Int(min, max), Some(Json::Int(number))) => {
+            if (min..=max).contains(number) { Ok(Json::Int(*number)) } else { Err(Reason::Range { min, max }) }
+        }
+        (Kind::Int(..), Some(_)) => Err(Reason::NeedsInteger),
+        (Kind::Bool, Some(Json::Bool(flag))) => Ok(Json::Bool(*flag)),
+        (Kind::Bool, Some(_)) => Err(Reason::NeedsBool),
+        (Kind::Server | Kind::Bind, Some(_)) => unreachable!("read apart from the plain values"),
+    }
+}
+
+impl ProcessDraft {
+    /// The alias that people see.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The first port of the first row that has one.
+    pub fn first_port(&self) -> Option<&str> {
+        self.bind_rows.as_deref()?.iter().find_map(|row| row.port.as_ref()).map(|port| port.as_str())
+    }
+
+    /// The process as it is stored.
+    pub fn place(&self, id: ProcessId, at: &Placement<'_>) -> NewProcess {
+        let mut fixed = JsonWriter::with_capacity(768);
+        let mut values = self.values.iter();
+        for (place, (field, kind)) in FIELDS.iter().enumerate() {
+            fixed.key(field);
+            match *field {
+                "bk_process_id" => fixed.int(id.get()),
+                "bk_biz_id" => fixed.int(at.business_id.get()),
+                "service_instance_id" => fixed.int(at.service_instance_id.get()),
+                "bk_supplier_account" => fixed.text(SUPPLIER_ACCOUNT),
+                "create_time" | "last_time" => fixed.text(at.time),
+                "bk_process_name" => fixed.text(&self.name),
+                "bk_func_name" => fixed.text(&self.func_name),
+                "bk_start_param_regex" => match &self.start_param {
+                    Some(text) => fixed.text(text),
+                    None => fixed.raw("null"),
+                },
+                _ if *kind == Kind::Bind => {
+                    bind_info::write_rows(&mut fixed, self.bind_rows.as_deref(), at.host);
+                    &mut fixed
+                }
+                _ => match values.next() {
+                    Some((of, value)) if *of == place => fixed.value(value),
+                    _ => unreachable!("a checked draft holds every plain value in order"),
+                },
+            };
+        }
+        let mut extra = JsonWriter::with_capacity(192);
+        extra.key("bk_created_at").text(at.time).key("bk_created_by").text(at.user);
+        extra.key("bk_updated_at").text(at.time).key("bk_updated_by").raw("null");
+        for (field, value) in &self.kept {
+            extra.key(field).value(value);
+        }
+        NewProcess {
+            id,
+            name: self.name.clone(),
+            func_name: self.func_name.clone(),
+            start_param: self.start_param.clone(),
+            fixed_fields: fixed.finish(),
+            extra_fields: extra.finish(),
+        }
+    }
+}
+
+/// What two processes of one instance may not share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProcessKeys {
+    pub name: String,
+    pub func_name: String,
+    pub start_param: Option<String>,
+}
+
+/// Every draft that clashes with a process of the instance or with an earlier draft (`instances` §6). `at` gives the path of a
+/// draft's `process_info`.
+pub fn find_clashes(
+    existing: &[ProcessKeys],
+    drafts: &[ProcessDraft],
+    at: impl Fn(usize) -> FieldPath,
+    faults: &mut Vec<Fault>,
+) {
+    /// `None` is a stored process, `Some` the number of a draft.
+    type Holder = Option<usize>;
+    let mut names: HashMap<&str, Holder> = existing.iter().map(|keys| (keys.name.as_str(), None)).collect();
+    let mut funcs: HashMap<(&str, &str), Holder> = existing
+        .iter()
+        .filter_map(|keys| Some(((keys.func_name.as_str(), keys.start_param.as_deref()?), None)))
+        .collect();
+    for (i, draft) in drafts.iter().enumerate() {
+        let mut clash = |field: &str, fields: &str, value: String, holder: Holder| {
+            let reason = match holder {
+                None => Reason::Taken { value },
+                Some(other) => Reason::TakenInRequest { value, other: at(other).field(field) },
+            };
+            faults.push(Fault::new(Cause::Duplicate, at(i).field(field)).named(fields).because(reason));
+        };
+        match names.get(draft.name.as_str()) {
+            Some(holder) => clash("bk_process_name", "bk_process_name", quoted(&draft.name), *holder),
+            None => _ = names.insert(&draft.name, Some(i)),
+        }
+        let Some(start_param) = draft.start_param.as_deref() else { continue };
+        match funcs.get(&(draft.func_name.as_str(), start_param)) {
+            Some(holder) => {
+                let value = format!("{} {}", quoted(&draft.func_name), quoted(start_param));
+                clash("bk_func_name", "bk_func_name,bk_start_param_regex", value.trim_end().to_owned(), *holder);
+            }
+            None => _ = funcs.insert((&draft.func_name, start_param), Some(i)),
+        }
+    }
+}
+
+/// The shape of the fixed fields in answers.
+pub fn fixed_schema() -> Schema {
+    let field = |(name, kind): &(&'static str, Kind)| {
+        let schema = match (*name, kind) {
+            ("bk_process_id" | "bk_biz_id" | "service_instance_id", _) => Schema::Integer,
+            ("create_time" | "last_time", _) => Schema::Time,
+            (_, Kind::Server) => Schema::Text,
+            (_, Kind::Text(_) | Kind::Needed(_)) => Schema::Text.or_null(),
+            (_, Kind::Int(..)) => Schema::Integer.or_null(),
+            (_, Kind::Bool) => Schema::Boolean.or_null(),
+            (_, Kind::Bind) => bind_schema().list().or_null(),
+        };
+        crate::json::Field { name, description: "", schema, always: true }
+    };
+    Schema::Object(FIELDS.iter().map(field).collect())
+}
+
+fn bind_schema() -> Schema {
+    Schema::object([
+        ("enable", Schema::Boolean.or_null()),
+        ("ip", Schema::Text.or_null()),
+        ("port", Schema::Text.or_null()),
+        ("protocol", Schema::Text.or_null()),
+        ("template_row_id", Schema::Integer),
+    ])
+}
+
+/// The shape of a process's relation in answers.
+pub fn relation_schema() -> Schema {
+    Schema::object([
+        ("bk_biz_id", Schema::Integer),
+        ("bk_process_id", Schema::Integer),
+        ("service_instance_id", Schema::Integer),
+        ("process_template_id", Schema::Integer),
+        ("bk_host_id", Schema::Integer),
+        ("bk_supplier_account", Schema::Text),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{Limits, parse};
+
+    fn object(json: &str) -> Object {
+        parse(json.as_bytes(), Limits::default()).unwrap().as_object().unwrap().clone()
+    }
+
+    fn read(json: &str) -> Result<ProcessDraft, Vec<(Cause, String)>> {
+        let mut faults = Vec::new();
+        let draft = read_draft(&object(json), &FieldPath::of("p"), &mut faults);
+        draft.ok_or_else(|| faults.into_iter().map(|f| (f.cause, f.path.to_string())).collect())
+    }
+
+    fn stored(json: &str) -> Object {
+        let host = HostAddresses::default();
+        let at = Placement {
+            business_id: BusinessId(3),
+            service_instance_id: ServiceInstanceId(54),
+            host_id: HostId(7),
+            host: &host,
+            time: "2026-11-21T10:00:00.123+08:00",
+            user: "ops",
+        };
+        let new = read(json).unwrap().place(ProcessId(46), &at);
+        object(&format!("{{{},{}}}", new.fixed_fields, new.extra_fields))
+    }
+
+    const NAMES: &str = r#""bk_func_name":"f","bk_process_name":"n""#;
+
+    fn with(field: &str, value: &str) -> Result<ProcessDraft, Vec<(Cause, String)>> {
+        read(&format!("{{{NAMES},\"{field}\":{value}}}"))
+    }
+
+    #[test]
+    fn absent_fields_take_their_defaults() {
+        // instances I-12, E50, E55; server-owned keys never take the caller's value: I-13, E40
+        let stored = stored(&format!(
+            r#"{{{NAMES},"bk_process_id":1,"bk_biz_id":2,"service_instance_id":9,"bk_supplier_account":"x","foo":1,
+               "create_time":"x","bk_updated_by":"x","default":5}}"#
+        ));
+        assert_eq!(stored.len(), 28);
+        for (field, want) in [
+            ("auto_start", Json::Bool(false)),
+            ("bind_info", Json::Null),
+            ("bk_biz_id", Json::Int(3)),
+            ("bk_created_by", "ops".into()),
+            ("bk_process_id", Json::Int(46)),
+            ("bk_start_param_regex", "".into()),
+            ("bk_supplier_account", "0".into()),
+            ("bk_updated_by", Json::Null),
+            ("create_time", "2026-11-21T10:00:00.123+08:00".into()),
+            ("description", "".into()),
+            ("priority", Json::Null),
+            ("proc_num", Json::Null),
+            ("service_instance_id", Json::Int(54)),
+            ("timeout", Json::Null),
+            ("user", "".into()),
+        ] {
+            assert_eq!(stored.get(field), Some(&want), "{field}");
+        }
+    }
+
+    #[test]
+    fn an_explicit_null_stays_null_and_texts_are_trimmed() {
+        let stored = stored(
+            r#"{"bk_func_name":" f ","bk_process_name":"\tn\n","description":null,"auto_start":null,"user":"  root ",
+                "bk_start_param_regex":null,"bk_func_id":"","auto_time_gap":60}"#,
+        );
+        for (field, want) in [
+            ("bk_func_name", "f".into()),
+            ("bk_process_name", "n".into()),
+            ("description", Json::Null),
+            ("auto_start", Json::Null),
+            ("bk_start_param_regex", Json::Null),
+            ("user", "root".into()),
+            ("bk_func_id", "".into()),
+            ("auto_time_gap", Json::Int(60)),
+        ] {
+            assert_eq!(stored.get(field), Some(&want), "{field}");
+        }
+    }
+
+    /// `instances E19`, `E51` to `E53`.
+    #[test]
+    fn what_a_field_accepts() {
+        let text = |n: usize| format!("\"{}\"", "x".repeat(n));
+        for (field, good, bad) in [
+            ("priority", vec!["-100".into(), "10000".into(), "null".into()], vec!["-101".into(), "10001".into(), "1.5".to_string()]),
+            ("proc_num", vec!["1".into(), "10000".into()], vec!["0".into(), "10001".into(), "\"2\"".into(), "true".into()]),
+            ("timeout", vec!["0".into(), "10000".into()], vec!["-1".into(), "10001".into()]),
+            ("bk_start_check_secs", vec!["0".into(), "600".into()], vec!["601".into(), "-1".into()]),
+            ("description", vec![text(256)], vec![text(257), "1".into(), "[]".into()]),
+            ("user", vec![text(256), "\"\"".into()], vec![text(257)]),
+            ("start_cmd", vec![text(2000)], vec![text(2001)]),
+            ("bk_start_param_regex", vec![text(2000)], vec![text(2001)]),
+            ("bk_process_name", vec![text(256)], vec![text(257), "\"\"".into(), "\"  \"".into(), "null".into(), "1".into()]),
+            ("bk_func_name", vec![text(256)], vec![text(257), "\"\"".into(), "null".into()]),
+            ("auto_start", vec!["true".into(), "null".into()], vec!["1".into(), "\"true\"".into()]),
+            ("bk_func_id", vec![text(256)], vec![text(257), "5".into()]),
+            ("auto_time_gap", vec!["-5".into()], vec!["\"5\"".into()]),
+        ] {
+            for value in good {
+                assert!(with(field, &value).is_ok(), "{field} {value} is fine");
+            }
+            for value in bad {
+                assert_eq!(with(field, &value), Err(vec![(Cause::ParamUnusable, format!("p.{field}"))]), "{field} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_name_is_not_set() {
+        // instances E20
+        assert_eq!(
+            read("{}"),
+            Err(vec![(Cause::NotSet, "p.bk_func_name".into()), (Cause::NotSet, "p.bk_process_name".into())])
+        );
+    }
+
+    #[test]
+    fn legacy_ports_count_only_without_bind_info() {
+        let ports = |json: &str| stored(json).get("bind_info").unwrap().to_string();
+        assert!(ports(&format!(r#"{{{NAMES},"port":"8008,8443","bind_ip":"1"}}"#)).contains("8443"));
+        assert_eq!(ports(&format!(r#"{{{NAMES},"port":"nonsense","bind_info":[]}}"#)), "[]");
+        assert_eq!(ports(&format!(r#"{{{NAMES},"port":"80","bind_info":null}}"#)), "null");
+    }
+
+    /// `instances E22` to `E24`, `E39`, §6.
+    #[test]
+    fn clashes_within_a_request_and_with_what_is_stored() {
+        let keys = |name: &str, func: &str, param: Option<&str>| ProcessKeys {
+            name: name.into(),
+            func_name: func.into(),
+            start_param: param.map(Into::into),
+        };
+        let draft = |name: &str, func: &str, param: Option<&str>| {
+            let param = param.map_or("null".to_string(), |p| format!("\"{p}\""));
+            read(&format!(r#"{{"bk_process_name":"{name}","bk_func_name":"{func}","bk_start_param_regex":{param}}}"#)).unwrap()
+        };
+        let check = |existing: &[ProcessKeys], drafts: &[ProcessDraft], want: &[&str]| {
+            let mut faults = Vec::new();
+            find_clashes(existing, drafts, |i| FieldPath::of("processes").index(i), &mut faults);
+            assert!(faults.iter().all(|f| f.cause == Cause::Duplicate));
+            let paths: Vec<_> = faults.iter().map(|f| f.path.to_string()).collect();
+            assert_eq!(paths, want);
+        };
+        let (a, b) = (draft("a", "f", Some("")), draft("b", "f", None));
+        check(&[], &[a.clone(), b.clone()], &[]);
+        check(&[], &[a.clone(), a.clone()], &["processes[1].bk_process_name", "processes[1].bk_func_name"]);
+        check(&[], &[b.clone(), draft("c", "f", None)], &[]);
+        check(&[], &[a.clone(), draft("c", "f", Some(""))], &["processes[1].bk_func_name"]);
+        check(&[keys("a", "other", None)], &[b.clone(), a.clone()], &["processes[1].bk_process_name"]);
+        check(&[keys("x", "f", Some(""))], &[a.clone(), b.clone()], &["processes[0].bk_func_name"]);
+        check(&[keys("A", "F", Some(""))], std::slice::from_ref(&a), &[]);
+    }
+}

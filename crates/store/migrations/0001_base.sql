@@ -1,0 +1,173 @@
+CREATE TABLE setting (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE sequence (
+    name TEXT NOT NULL PRIMARY KEY,
+    next BIGINT NOT NULL
+);
+
+CREATE TABLE business (
+    id {key},
+    name TEXT NOT NULL,
+    kind BIGINT NOT NULL,
+    status TEXT NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE UNIQUE INDEX business_name ON business (name);
+
+CREATE TABLE topology_set (
+    id {key},
+    business_id BIGINT NOT NULL,
+    parent_id BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    set_template_id BIGINT NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE UNIQUE INDEX topology_set_name ON topology_set (business_id, parent_id, name);
+
+CREATE TABLE module (
+    id {key},
+    business_id BIGINT NOT NULL,
+    set_id BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    service_template_id BIGINT NOT NULL,
+    service_category_id BIGINT NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE UNIQUE INDEX module_name ON module (business_id, set_id, name);
+
+CREATE TABLE service_category (
+    id {key},
+    business_id BIGINT NOT NULL,
+    parent_id BIGINT NOT NULL,
+    root_id BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    is_built_in BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX service_category_name ON service_category (business_id, parent_id, name);
+
+CREATE TABLE cloud_area (
+    id {key},
+    name TEXT NOT NULL
+);
+
+CREATE TABLE host (
+    id {key},
+    cloud_id BIGINT NOT NULL,
+    inner_ip TEXT NOT NULL,
+    inner_ip_v6 TEXT NOT NULL,
+    outer_ip TEXT NOT NULL,
+    outer_ip_v6 TEXT NOT NULL,
+    document TEXT NOT NULL
+);
+
+CREATE TABLE host_address (
+    cloud_id BIGINT NOT NULL,
+    address TEXT NOT NULL,
+    host_id BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX host_address_address ON host_address (cloud_id, address);
+CREATE INDEX host_address_host ON host_address (host_id);
+
+CREATE TABLE host_module (
+    business_id BIGINT NOT NULL,
+    set_id BIGINT NOT NULL,
+    module_id BIGINT NOT NULL,
+    host_id BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX host_module_module ON host_module (module_id, host_id);
+CREATE INDEX host_module_host ON host_module (host_id, module_id);
+CREATE INDEX host_module_business ON host_module (business_id, host_id);
+
+CREATE TABLE service_instance (
+    id {key},
+    business_id BIGINT NOT NULL,
+    module_id BIGINT NOT NULL,
+    host_id BIGINT NOT NULL,
+    service_template_id BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE INDEX service_instance_business ON service_instance (business_id, id);
+CREATE INDEX service_instance_module ON service_instance (business_id, module_id, id);
+CREATE INDEX service_instance_host ON service_instance (business_id, host_id, module_id, id);
+
+CREATE TABLE process (
+    id {key},
+    business_id BIGINT NOT NULL,
+    service_instance_id BIGINT NOT NULL,
+    host_id BIGINT NOT NULL,
+    process_template_id BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    func_name TEXT NOT NULL,
+    start_param TEXT,
+    fixed_fields TEXT NOT NULL,
+    extra_fields TEXT NOT NULL
+);
+CREATE UNIQUE INDEX process_name ON process (business_id, service_instance_id, name);
+CREATE UNIQUE INDEX process_func ON process (business_id, service_instance_id, func_name, start_param)
+    WHERE start_param IS NOT NULL;
+
+CREATE TABLE audit (
+    id {key},
+    time_ms BIGINT NOT NULL,
+    business_id BIGINT NOT NULL,
+    user_name TEXT NOT NULL,
+    user_verified BIGINT NOT NULL,
+    app_code TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    audit_type TEXT NOT NULL,
+    resource_type TEXT NOT NULL,
+    action TEXT NOT NULL,
+    resource_id BIGINT NOT NULL,
+    resource_name TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+
+CREATE TABLE event (
+    position {key},
+    time_ms BIGINT NOT NULL,
+    business_id BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
+    operation BIGINT NOT NULL,
+    object_id BIGINT NOT NULL,
+    request_id TEXT NOT NULL,
+    before_state TEXT,
+    after_state TEXT
+);
+
+CREATE TABLE app (
+    code TEXT NOT NULL PRIMARY KEY,
+    login_free BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL
+);
+
+CREATE TABLE app_secret (
+    id {key},
+    app_code TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    created_ms BIGINT NOT NULL
+);
+CREATE INDEX app_secret_app ON app_secret (app_code);
+
+CREATE TABLE user_token (
+    id {key},
+    user_name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    expires_ms BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX user_token_digest ON user_token (digest);
+
+CREATE TABLE access_grant (
+    id {key},
+    user_name TEXT NOT NULL,
+    action TEXT NOT NULL,
+    business_id BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX access_grant_right ON access_grant (user_name, action, business_id)

@@ -1,0 +1,63 @@
+//! Who changed what: one row per changed record and request, in the same transaction as the change.
+
+use crate::sequence::{self, Sequence};
+use crate::{Param, StoreError, Tx};
+use rollcall_domain::id::BusinessId;
+use rollcall_domain::moment::Moment;
+
+crate::statements! {
+    INSERT = "INSERT INTO audit (id, time_ms, business_id, user_name, user_verified, app_code, request_id, audit_type,
+        resource_type, action, resource_id, resource_name, detail)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+}
+
+/// Who did something, through which app, in which request.
+#[derive(Debug, Clone, Copy)]
+pub struct Actor<'a> {
+    pub user: &'a str,
+    /// Whether the user proved who they are, or an app said so for them.
+    pub verified: bool,
+    pub app_code: &'a str,
+    pub request_id: &'a str,
+    pub time: Moment,
+}
+
+/// One entry (`topology` 13.1).
+#[derive(Debug, Clone)]
+pub struct AuditRow {
+    pub business_id: BusinessId,
+    pub audit_type: &'static str,
+    pub resource_type: &'static str,
+    pub action: &'static str,
+    pub resource_id: i64,
+    pub resource_name: String,
+    /// JSON text.
+    pub detail: String,
+}
+
+/// Stores entries of one request.
+pub fn insert(tx: &mut dyn Tx, actor: Actor<'_>, rows: &[AuditRow]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let first = sequence::take(tx, Sequence::Audit, rows.len())?;
+    let mut params = Vec::with_capacity(rows.len() * 13);
+    for (row, id) in rows.iter().zip(first..) {
+        params.extend([
+            Param::Int(id),
+            actor.time.unix_ms().into(),
+            row.business_id.get().into(),
+            actor.user.into(),
+            i64::from(actor.verified).into(),
+            actor.app_code.into(),
+            actor.request_id.into(),
+            row.audit_type.into(),
+            row.resource_type.into(),
+            row.action.into(),
+            row.resource_id.into(),
+            (&row.resource_name).into(),
+            (&row.detail).into(),
+        ]);
+    }
+    tx.insert_many(INSERT, 13, &params)
+}

@@ -1,0 +1,30 @@
+//! What can go wrong in a store, as far as somebody acts on it differently.
+
+/// An error of the store. Free of SQL dialects and of HTTP.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A unique index refused a row: another writer was faster than the rule's own check.
+    #[error("unique constraint violated: {0}")]
+    Unique(String),
+    /// The transaction lost against another one and may be run again.
+    #[error("transaction conflict: {0}")]
+    Conflict(String),
+    /// More writes wait than the queue takes, or one waited too long.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// A read ran into its deadline.
+    #[error("the read took longer than {0} ms")]
+    Deadline(u64),
+    /// Disk full, I/O error, out of memory: the store cannot go on for now.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// A stored value is not what the program wrote there.
+    #[error("stored data is not readable: {0}")]
+    Unreadable(String),
+    /// A statement or its use is wrong: a defect of this program.
+    #[error("defect in the store layer: {0}")]
+    Defect(String),
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}

@@ -1,0 +1,131 @@
+//! Processes with their relations: both stand in one row, so that one cannot be without the other (`instances I-1`, `I-2`).
+
+use crate::dialect::id_list;
+use crate::{Param, Row, StoreError, Tx};
+use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
+use rollcall_domain::process::{NewProcess, ProcessKeys};
+
+crate::statements! {
+    /// Served by `process_name`, whose entries of one instance lie together.
+    LIST_OF_INSTANCE = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields
+        FROM process WHERE business_id = $1 AND service_instance_id = $2 ORDER BY id";
+    /// Served by `process_name`.
+    LIST_OF_INSTANCES = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields
+        FROM process WHERE business_id = $1 AND service_instance_id IN {ids $2} ORDER BY service_instance_id, id";
+    /// Served by `process_name`.
+    KEYS_OF_INSTANCE = "SELECT name, func_name, start_param FROM process
+        WHERE business_id = $1 AND service_instance_id = $2";
+    INSERT = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
+        start_param, fixed_fields, extra_fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    /// Served by `process_name`.
+    DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id IN {ids $2}";
+}
+
+/// A stored process, borrowed from the row it is read from.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessRow<'a> {
+    pub id: ProcessId,
+    pub business_id: BusinessId,
+    pub service_instance_id: ServiceInstanceId,
+    /// 0: made by hand.
+    pub process_template_id: i64,
+    pub host_id: HostId,
+    /// Members of the fixed fields, without braces.
+    pub fixed_fields: &'a str,
+    /// Members of stamps and kept fields, without braces.
+    pub extra_fields: &'a str,
+}
+
+fn read(row: &dyn Row) -> Result<ProcessRow<'_>, StoreError> {
+    Ok(ProcessRow {
+        id: ProcessId(row.int(0)?),
+        business_id: BusinessId(row.int(1)?),
+        service_instance_id: ServiceInstanceId(row.int(2)?),
+        process_template_id: row.int(3)?,
+        host_id: HostId(row.int(4)?),
+        fixed_fields: row.text(5)?,
+        extra_fields: row.text(6)?,
+    })
+}
+
+/// Hands over every process of an instance, in order of their ids.
+pub fn each_of_instance(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instance: ServiceInstanceId,
+    each: &mut dyn FnMut(ProcessRow<'_>),
+) -> Result<(), StoreError> {
+    tx.query(LIST_OF_INSTANCE, &[business.get().into(), instance.get().into()], &mut |row| {
+        each(read(row)?);
+        Ok(())
+    })
+}
+
+/// Hands over every process of these instances, instance by instance.
+pub fn each_of_instances(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instances: &[ServiceInstanceId],
+    each: &mut dyn FnMut(ProcessRow<'_>),
+) -> Result<(), StoreError> {
+    let ids = id_list(instances.iter().map(|id| id.get()));
+    tx.query(LIST_OF_INSTANCES, &[business.get().into(), Param::Text(&ids)], &mut |row| {
+        each(read(row)?);
+        Ok(())
+    })
+}
+
+/// What the processes of an instance hold of the unique rules.
+pub fn keys_of_instance(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instance: ServiceInstanceId,
+) -> Result<Vec<ProcessKeys>, StoreError> {
+    tx.list(KEYS_OF_INSTANCE, &[business.get().into(), instance.get().into()], |row| {
+        Ok(ProcessKeys {
+            name: row.text(0)?.to_owned(),
+            func_name: row.text(1)?.to_owned(),
+            start_param: row.text_or_null(2)?.map(str::to_owned),
+        })
+    })
+}
+
+/// A process that no template owns, on its instance.
+#[derive(Debug, Clone, Copy)]
+pub struct PlacedProcess<'a> {
+    pub business_id: BusinessId,
+    pub service_instance_id: ServiceInstanceId,
+    pub host_id: HostId,
+    pub process: &'a NewProcess,
+}
+
+/// Stores processes.
+pub fn insert(tx: &mut dyn Tx, processes: &[PlacedProcess<'_>]) -> Result<(), StoreError> {
+    let mut params = Vec::with_capacity(processes.len() * 10);
+    for placed in processes {
+        let process = placed.process;
+        params.extend([
+            Param::Int(process.id.get()),
+            placed.business_id.get().into(),
+            placed.service_instance_id.get().into(),
+            placed.host_id.get().into(),
+            0.into(),
+            (&process.name).into(),
+            (&process.func_name).into(),
+            process.start_param.as_deref().into(),
+            (&process.fixed_fields).into(),
+            (&process.extra_fields).into(),
+        ]);
+    }
+    tx.insert_many(INSERT, 10, &params)
+}
+
+/// Removes every process of these instances.
+pub fn delete_of_instances(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instances: &[ServiceInstanceId],
+) -> Result<usize, StoreError> {
+    let ids = id_list(instances.iter().map(|id| id.get()));
+    tx.execute(DELETE_OF_INSTANCES, &[business.get().into(), Param::Text(&ids)])
+}

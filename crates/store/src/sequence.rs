@@ -1,0 +1,67 @@
+//! Ids: one counter per kind of record. A number that was answered or committed is never given out again.
+
+use crate::{StoreError, Tx};
+
+crate::statements! {
+    /// Served by the primary key.
+    TAKE = "UPDATE sequence SET next = next + $2 WHERE name = $1 RETURNING next";
+    START = "INSERT INTO sequence (name, next) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    RAISE = "UPDATE sequence SET next = $2 WHERE name = $1 AND next < $2";
+}
+
+/// What ids are counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequence {
+    Business,
+    Set,
+    Module,
+    Host,
+    ServiceCategory,
+    ServiceInstance,
+    Process,
+    Audit,
+    Event,
+    AppSecret,
+    UserToken,
+    Grant,
+}
+
+impl Sequence {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Business => "business",
+            Self::Set => "set",
+            Self::Module => "module",
+            Self::Host => "host",
+            Self::ServiceCategory => "service_category",
+            Self::ServiceInstance => "service_instance",
+            Self::Process => "process",
+            Self::Audit => "audit",
+            Self::Event => "event",
+            Self::AppSecret => "app_secret",
+            Self::UserToken => "user_token",
+            Self::Grant => "grant",
+        }
+    }
+}
+
+/// Takes `count` ids in a row and answers the first of them. Ids start at 1.
+pub fn take(tx: &mut dyn Tx, sequence: Sequence, count: usize) -> Result<i64, StoreError> {
+    let count = i64::try_from(count).map_err(|_| StoreError::Defect("too many ids at once".into()))?;
+    let params = [sequence.name().into(), count.into()];
+    let next = match tx.find(TAKE, &params, |row| row.int(0))? {
+        Some(next) => next,
+        None => {
+            tx.execute(START, &[sequence.name().into(), 1.into()])?;
+            tx.find(TAKE, &params, |row| row.int(0))?
+                .ok_or_else(|| StoreError::Defect("a sequence vanished".into()))?
+        }
+    };
+    Ok(next - count)
+}
+
+/// Makes sure that ids up to and including this one are not given out.
+pub fn reserve_up_to(tx: &mut dyn Tx, sequence: Sequence, id: i64) -> Result<(), StoreError> {
+    tx.execute(START, &[sequence.name().into(), 1.into()])?;
+    tx.execute(RAISE, &[sequence.name().into(), (id + 1).into()]).map(|_| ())
+}

@@ -1,0 +1,289 @@
+//! One SQLite connection as a [`Tx`], with cached statements and a deadline.
+
+use super::Options;
+use crate::engine::{Param, Row, Tx};
+use crate::{StoreError, dialect};
+use rusqlite::types::ValueRef;
+use rusqlite::{ErrorCode, OpenFlags, ffi};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a connection waits for the lock of another process (the command line beside a running server).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many steps of SQLite's machine pass between two looks at the clock.
+const STEPS_BETWEEN_CLOCKS: i32 = 4_000;
+const STATEMENT_CACHE: usize = 256;
+
+pub(super) struct Connection {
+    inner: rusqlite::Connection,
+    /// Constants in SQLite's own dialect, by the address of the constant.
+    translated: HashMap<(usize, usize), Box<str>>,
+    deadline: Deadline,
+}
+
+/// Read by the progress handler: nanoseconds since `start` after which the running statement ends, 0 for never.
+struct Deadline {
+    start: Instant,
+    at_ns: Arc<AtomicU64>,
+    limit: Duration,
+}
+
+impl Connection {
+    pub(super) fn open_writer(options: &Options) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = Self::open(&options.file, flags, options.vfs.as_deref())?;
+        let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
+        pragma("page_size", "4096")?;
+        pragma("journal_mode", "WAL")?;
+        pragma("synchronous", "FULL")?;
+        pragma("wal_autocheckpoint", "4000")?;
+        // After a burst the log file shrinks again.
+        pragma("journal_size_limit", "67108864")?;
+        pragma("cache_size", &format!("-{}", options.cache_kib * 4))?;
+        Ok(connection)
+    }
+
+    pub(super) fn open_reader(options: &Options) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let connection = Self::open(&options.file, flags, options.vfs.as_deref())?;
+        let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
+        pragma("query_only", "ON")?;
+        pragma("cache_size", &format!("-{}", options.cache_kib))?;
+        Ok(connection)
+    }
+
+    /// For tools that work on a store beside its server.
+    pub(super) fn open_existing(file: &Path) -> Result<Self, StoreError> {
+        Self::open(file, OpenFlags::SQLITE_OPEN_READ_WRITE, None)
+    }
+
+    fn open(file: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Self, StoreError> {
+        // Each connection is used by one thread at a time.
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = match vfs {
+            Some(vfs) => rusqlite::Connection::open_with_flags_and_vfs(file, flags, vfs),
+            None => rusqlite::Connection::open_with_flags(file, flags),
+        };
+        let mut inner = opened.map_err(|e| StoreError::Unavailable(format!("cannot open {}: {e}", file.display())))?;
+        inner.busy_timeout(BUSY_TIMEOUT).map_err(translate)?;
+        inner.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        let start = Instant::now();
+        let at_ns = Arc::new(AtomicU64::new(0));
+        let seen = at_ns.clone();
+        let over = move || {
+            let at = seen.load(Ordering::Relaxed);
+            at != 0 && elapsed_ns(start) > at
+        };
+        inner.progress_handler(STEPS_BETWEEN_CLOCKS, Some(over)).map_err(translate)?;
+        let deadline = Deadline { start, at_ns, limit: Duration::ZERO };
+        Ok(Self { inner, translated: HashMap::new(), deadline })
+    }
+
+    /// From now on statements end with [`StoreError::Deadline`] after this time; `None`: never.
+    pub(super) fn limit_time(&mut self, limit: Option<Duration>) {
+        let at = limit.map_or(0, |limit| elapsed_ns(self.deadline.start) + saturating_ns(limit));
+        self.deadline.limit = limit.unwrap_or_default();
+        self.deadline.at_ns.store(at, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+        self.control("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn begin_read(&mut self) -> Result<(), StoreError> {
+        self.control("BEGIN DEFERRED")
+    }
+
+    pub(super) fn commit(&mut self) -> Result<(), StoreError> {
+        self.control("COMMIT")
+    }
+
+    /// Ends the transaction without effect. Nothing can be done about a failure: SQLite has rolled back itself then.
+    pub(super) fn roll_back(&mut self) {
+        if self.in_transaction() {
+            let _ = self.control("ROLLBACK");
+        }
+    }
+
+    pub(super) fn savepoint(&mut self) -> Result<(), StoreError> {
+        self.control("SAVEPOINT request")
+    }
+
+    pub(super) fn release(&mut self) -> Result<(), StoreError> {
+        self.control("RELEASE request")
+    }
+
+    pub(super) fn roll_back_to_savepoint(&mut self) -> Result<(), StoreError> {
+        self.control("ROLLBACK TO request")?;
+        self.control("RELEASE request")
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        !self.inner.is_autocommit()
+    }
+
+    fn control(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        self.inner.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(translate)
+    }
+
+    /// Runs a statement that is not worth a place in the cache: a step of a migration.
+    pub(super) fn execute_once(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.inner.execute(&dialect::for_sqlite(sql), []).map(|_| ()).map_err(translate)
+    }
+
+    pub(super) fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        self.inner.table_exists(None, name).map_err(translate)
+    }
+
+    pub(super) fn vacuum_into(&self, to: &Path) -> Result<(), StoreError> {
+        let to = to.to_str().ok_or_else(|| StoreError::Unavailable("the file name is not UTF-8".into()))?;
+        self.inner.execute("VACUUM INTO ?1", [to]).map(|_| ()).map_err(translate)
+    }
+
+    pub(super) fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.inner.prepare("PRAGMA integrity_check").map_err(translate)?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0)).map_err(translate)?;
+        let lines = lines.collect::<Result<Vec<_>, _>>().map_err(translate)?;
+        Ok(if lines == ["ok"] { Vec::new() } else { lines })
+    }
+
+    /// The prepared statement with its values bound.
+    fn prepare(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<rusqlite::CachedStatement<'_>, StoreError> {
+        let key = (sql.as_ptr() as usize, sql.len());
+        let translated = self.translated.entry(key).or_insert_with(|| dialect::for_sqlite(sql).into_boxed_str());
+        let mut statement = self.inner.prepare_cached(translated).map_err(translate)?;
+        bind(&mut statement, params)?;
+        Ok(statement)
+    }
+
+    fn error(&self, error: rusqlite::Error) -> StoreError {
+        if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+            return StoreError::Deadline(u64::try_from(self.deadline.limit.as_millis()).unwrap_or(u64::MAX));
+        }
+        translate(error)
+    }
+}
+
+fn elapsed_ns(start: Instant) -> u64 {
+    saturating_ns(start.elapsed())
+}
+
+fn saturating_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), StoreError> {
+    for (i, param) in params.iter().enumerate() {
+        let bound = match param {
+            Param::Null => statement.raw_bind_parameter(i + 1, rusqlite::types::Null),
+            Param::Int(number) => statement.raw_bind_parameter(i + 1, number),
+            Param::Text(text) => statement.raw_bind_parameter(i + 1, text),
+        };
+        bound.map_err(translate)?;
+    }
+    Ok(())
+}
+
+impl Tx for Connection {
+    fn query(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.prepare(sql, params)?;
+        let mut rows = statement.raw_query();
+        let failed = loop {
+            match rows.next() {
+                Ok(Some(row)) => each(&SqliteRow(row))?,
+                Ok(None) => return Ok(()),
+                Err(error) => break error,
+            }
+        };
+        drop(rows);
+        drop(statement);
+        Err(self.error(failed))
+    }
+
+    fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<usize, StoreError> {
+        self.prepare(sql, params)?.raw_execute().map_err(translate)
+    }
+
+    fn insert_many(&mut self, sql: &'static str, width: usize, params: &[Param<'_>]) -> Result<(), StoreError> {
+        // In SQLite a prepared statement in a loop is the fastest bulk insert there is.
+        let mut rows = params.chunks(width);
+        let Some(first) = rows.next() else { return Ok(()) };
+        let mut statement = self.prepare(sql, first)?;
+        statement.raw_execute().map_err(translate)?;
+        for row in rows {
+            bind(&mut statement, row)?;
+            statement.raw_execute().map_err(translate)?;
+        }
+        Ok(())
+    }
+}
+
+struct SqliteRow<'a, 'b>(&'a rusqlite::Row<'b>);
+
+impl SqliteRow<'_, '_> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>, StoreError> {
+        self.0.get_ref(column).map_err(translate)
+    }
+
+    fn unexpected<T>(column: usize, value: ValueRef<'_>) -> Result<T, StoreError> {
+        Err(StoreError::Unreadable(format!("column {column} holds {}", value.data_type())))
+    }
+}
+
+impl Row for SqliteRow<'_, '_> {
+    fn int(&self, column: usize) -> Result<i64, StoreError> {
+        match self.value(column)? {
+            ValueRef::Integer(number) => Ok(number),
+            other => Self::unexpected(column, other),
+        }
+    }
+
+    fn text(&self, column: usize) -> Result<&str, StoreError> {
+        match self.text_or_null(column)? {
+            Some(text) => Ok(text),
+            None => Self::unexpected(column, ValueRef::Null),
+        }
+    }
+
+    fn text_or_null(&self, column: usize) -> Result<Option<&str>, StoreError> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) => {
+                let text = std::str::from_utf8(bytes);
+                text.map(Some).map_err(|_| StoreError::Unreadable(format!("column {column} is not UTF-8")))
+            }
+            other => Self::unexpected(column, other),
+        }
+    }
+}
+
+/// SQLite's errors in the store's words.
+pub(super) fn translate(error: rusqlite::Error) -> StoreError {
+    let rusqlite::Error::SqliteFailure(code, message) = &error else { return StoreError::Defect(error.to_string()) };
+    let text = message.clone().unwrap_or_else(|| code.to_string());
+    match code.code {
+        ErrorCode::ConstraintViolation
+            if matches!(code.extended_code, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) =>
+        {
+            StoreError::Unique(text)
+        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Conflict(text),
+        ErrorCode::DiskFull
+        | ErrorCode::SystemIoFailure
+        | ErrorCode::OutOfMemory
+        | ErrorCode::CannotOpen
+        | ErrorCode::ReadOnly
+        | ErrorCode::PermissionDenied
+        | ErrorCode::FileLockingProtocolFailed => StoreError::Unavailable(text),
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Unreadable(text),
+        _ => StoreError::Defect(text),
+    }
+}

@@ -1,0 +1,26 @@
+//! The list of all statements, so that a test can prepare each of them on every engine.
+
+/// Declares statements of a resource as constants and collects them in `STATEMENTS`.
+#[macro_export]
+macro_rules! statements {
+    ($($(#[doc = $doc:literal])* $name:ident = $sql:expr;)*) => {
+        $($(#[doc = $doc])* const $name: &str = $sql;)*
+        /// Every statement of this file.
+        pub(crate) const STATEMENTS: &[&str] = &[$($name),*];
+    };
+}
+
+/// Every statement of the store, in the SQL both engines share.
+pub fn every_statement() -> impl Iterator<Item = &'static str> {
+    let files = [
+        crate::audit::STATEMENTS,
+        crate::event::STATEMENTS,
+        crate::host::STATEMENTS,
+        crate::migrate::STATEMENTS,
+        crate::module::STATEMENTS,
+        crate::process::STATEMENTS,
+        crate::sequence::STATEMENTS,
+        crate::service_instance::STATEMENTS,
+    ];
+    files.into_iter().flatten().copied().chain(crate::service_instance::filtered_statements())
+}
