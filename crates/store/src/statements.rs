@@ -22,5 +22,9 @@ pub fn every_statement() -> impl Iterator<Item = &'static str> {
         crate::sequence::STATEMENTS,
         crate::service_instance::STATEMENTS,
     ];
-    files.into_iter().flatten().copied().chain(crate::service_instance::filtered_statements())
+    files
+        .into_iter()
+        .flatten()
+        .copied()
+        .chain(crate::service_instance::filtered_statements())
 }

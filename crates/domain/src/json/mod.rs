@@ -47,7 +47,12 @@ impl Object {
     pub fn get_ignoring_case(&self, key: &str) -> Option<(&str, &Json)> {
         let exact = self.0.iter().find(|(k, _)| k == key);
         exact
-            .or_else(|| self.0.iter().rev().find(|(k, _)| k.eq_ignore_ascii_case(key)))
+            .or_else(|| {
+                self.0
+                    .iter()
+                    .rev()
+                    .find(|(k, _)| k.eq_ignore_ascii_case(key))
+            })
             .map(|(k, v)| (k.as_str(), v))
     }
 

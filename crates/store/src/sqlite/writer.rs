@@ -36,12 +36,22 @@ impl Writer {
             .name("writer".into())
             .spawn(move || thread.serve(&work))
             .map_err(|e| StoreError::Unavailable(format!("cannot start the writer: {e}")))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), waiting, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            waiting,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     pub(super) fn submit(&self, work: Work) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(queue) = queue else { return (work.done)(Err(Stop::Failed(StoreError::Closed))) };
+        let queue = self
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(queue) = queue else {
+            return (work.done)(Err(Stop::Failed(StoreError::Closed)));
+        };
         self.waiting.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = queue.try_send(work) {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -54,8 +64,17 @@ impl Writer {
     }
 
     pub(super) fn close(&self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(
+            self.queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread
             && thread.join().is_err()
         {
@@ -135,7 +154,9 @@ impl WriterThread {
                 }
             }
         }
-        self.connection.commit().inspect_err(|_| self.connection.roll_back())?;
+        self.connection
+            .commit()
+            .inspect_err(|_| self.connection.roll_back())?;
         Ok(verdicts)
     }
 
@@ -149,7 +170,9 @@ impl WriterThread {
             self.connection.savepoint()?;
             runs += 1;
             let run = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut self.connection)));
-            let verdict = run.unwrap_or_else(|_| Err(Stop::Failed(StoreError::Defect("panic in a write".into()))));
+            let verdict = run.unwrap_or_else(|_| {
+                Err(Stop::Failed(StoreError::Defect("panic in a write".into())))
+            });
             if verdict.is_ok() {
                 self.connection.release()?;
                 return Ok(verdict);
@@ -157,7 +180,9 @@ impl WriterThread {
             // Disk full, I/O errors and lack of memory can end the whole transaction, not only the savepoint.
             if !self.connection.in_transaction() {
                 let text = "the transaction was ended by the error of one request".to_string();
-                let Err(Stop::Failed(error)) = verdict else { return Err(StoreError::Unavailable(text)) };
+                let Err(Stop::Failed(error)) = verdict else {
+                    return Err(StoreError::Unavailable(text));
+                };
                 return Err(error);
             }
             self.connection.roll_back_to_savepoint()?;

@@ -1,0 +1,219 @@
+//! Who may do what. A right is a value: functions that change something take a [`Granted`], and only [`Access`] can make one.
+
+use crate::error::{Refusal, RefusedNeed};
+use crate::operation::ResourceType;
+use rollcall_domain::id::BusinessId;
+use std::collections::{HashMap, HashSet};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])* $name:ident = $wire:literal, $zh:literal, $en:literal, [$($resource:ident),*];)*) => {
+        /// A right as it is granted and named in refusals (`gateway` 8.3).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Action { $($(#[doc = $doc])* $name,)* }
+
+        impl Action {
+            /// Every action there is.
+            pub const ALL: &[Action] = &[$(Action::$name),*];
+
+            /// The id on the wire and in grants.
+            pub fn wire(self) -> &'static str {
+                match self { $(Action::$name => $wire,)* }
+            }
+
+            /// The name for people, Chinese and English.
+            pub fn names(self) -> (&'static str, &'static str) {
+                match self { $(Action::$name => ($zh, $en),)* }
+            }
+
+            /// The types of the resources it is asked on.
+            pub fn resources(self) -> &'static [ResourceType] {
+                match self { $(Action::$name => &[$(ResourceType::$resource),*],)* }
+            }
+        }
+
+        /// Actions as types, for [`Granted`].
+        pub mod right {
+            $($(#[doc = $doc])* #[derive(Debug, Clone, Copy)] pub struct $name;
+            impl super::Right for $name { const ACTION: super::Action = super::Action::$name; })*
+        }
+    };
+}
+
+actions! {
+    /// Make service instances.
+    CreateServiceInstance = "create_biz_service_instance", "服务实例新建", "Create Service Instance", [Business];
+    /// Change service instances and their processes, move hosts between modules.
+    EditServiceInstance = "edit_biz_service_instance", "服务实例编辑", "Edit Service Instance", [Business];
+    /// Remove service instances.
+    DeleteServiceInstance = "delete_biz_service_instance", "服务实例删除", "Delete Service Instance", [Business];
+    /// Make sets and modules.
+    CreateTopology = "create_biz_topology", "业务拓扑新建", "Create Business Topo", [Business];
+    /// Add hosts to a business, change its hosts.
+    EditBusinessHost = "edit_biz_host", "业务主机编辑", "Edit Business Hosts", [Host];
+    /// Put hosts of the pool into a business.
+    AssignHostToBusiness = "assign_host_to_biz", "主机池主机分配到业务", "Assigned Pool Hosts To Business", [PoolHostDirectory, Business];
+    /// Add hosts to the pool.
+    CreatePoolHost = "create_resource_pool_host", "主机池主机创建", "Create Pool Hosts", [PoolDirectory];
+    /// See the hosts of a business.
+    FindBusinessResource = "find_business_resource", "业务访问", "View Business Resource", [Business];
+    /// See that a business exists.
+    FindBusiness = "find_business", "业务查询", "View Business", [Business];
+    /// Make businesses.
+    CreateBusiness = "create_business", "业务创建", "Create Business", [];
+}
+
+impl Action {
+    /// The action of a wire id.
+    pub fn of_wire(id: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.wire() == id)
+    }
+}
+
+/// An action as a type.
+pub trait Right {
+    /// The action.
+    const ACTION: Action;
+}
+
+/// Proof that the caller has a right on a business. Only [`Access`] makes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Granted<R: Right> {
+    business: BusinessId,
+    right: PhantomData<R>,
+}
+
+impl<R: Right> Granted<R> {
+    /// The business it was granted on.
+    pub fn business(&self) -> BusinessId {
+        self.business
+    }
+}
+
+/// What a grant covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every business, also those to come, and what belongs to none.
+    Everything,
+    One(BusinessId),
+}
+
+/// All grants of a store, by user.
+#[derive(Debug, Default)]
+pub struct Grants {
+    administrators: HashSet<String>,
+    rights: HashMap<String, HashSet<(Action, Scope)>>,
+}
+
+impl Grants {
+    /// Makes a user an administrator: every right on everything.
+    pub fn add_administrator(&mut self, user: &str) {
+        self.administrators.insert(user.to_owned());
+    }
+
+    /// Gives a user a right.
+    pub fn add(&mut self, user: &str, action: Action, scope: Scope) {
+        self.rights
+            .entry(user.to_owned())
+            .or_default()
+            .insert((action, scope));
+    }
+}
+
+/// The rights of one caller.
+#[derive(Debug, Clone)]
+pub struct Access {
+    user: String,
+    /// The caller of the development mode: every right, whoever they say they are.
+    unlimited: bool,
+    grants: Arc<Grants>,
+    /// Reads that the original leaves open ask for [`Action::FindBusinessResource`].
+    protect_reads: bool,
+}
+
+impl Access {
+    /// The rights that a store's grants give a user.
+    pub fn of(user: &str, grants: Arc<Grants>, protect_reads: bool) -> Self {
+        Self {
+            user: user.to_owned(),
+            unlimited: false,
+            grants,
+            protect_reads,
+        }
+    }
+
+    /// Every right: for the development mode and for the program itself.
+    pub fn unlimited(user: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            unlimited: true,
+            grants: Arc::default(),
+            protect_reads: false,
+        }
+    }
+
+    fn allows(&self, action: Action, scope: Scope) -> bool {
+        self.unlimited
+            || self.grants.administrators.contains(&self.user)
+            || self.grants.rights.get(&self.user).is_some_and(|rights| {
+                rights.contains(&(action, Scope::Everything)) || rights.contains(&(action, scope))
+            })
+    }
+
+    /// The proof of a right on a business, or the refusal.
+    pub fn require<R: Right>(&self, business: BusinessId) -> Result<Granted<R>, Refusal> {
+        match self.find(business) {
+            Some(granted) => Ok(granted),
+            None => Err(refusal(R::ACTION, Some(business))),
+        }
+    }
+
+    /// The proof of a right on a business, if the caller has it. For what must look absent to everybody else.
+    pub fn find<R: Right>(&self, business: BusinessId) -> Option<Granted<R>> {
+        let allowed = self.allows(R::ACTION, Scope::One(business));
+        allowed.then_some(Granted {
+            business,
+            right: PhantomData,
+        })
+    }
+
+    /// The proof of a right that belongs to no business.
+    pub fn require_global<R: Right>(&self) -> Result<Granted<R>, Refusal> {
+        if self.allows(R::ACTION, Scope::Everything) {
+            return Ok(Granted {
+                business: BusinessId(0),
+                right: PhantomData,
+            });
+        }
+        Err(refusal(R::ACTION, None))
+    }
+
+    /// Of reads that the original leaves open to every known caller: refused only where the store protects reads.
+    pub fn may_read(&self, business: BusinessId) -> Result<(), Refusal> {
+        if self.protect_reads {
+            self.require::<right::FindBusinessResource>(business)
+                .map(|_| ())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn refusal(action: Action, business: Option<BusinessId>) -> Refusal {
+    let node = |kind: ResourceType| match kind {
+        // A host is named by the business it is in: its own id may not be the caller's to know.
+        ResourceType::Business | ResourceType::Host => {
+            business.map(|id| (ResourceType::Business, id.get()))
+        }
+        ResourceType::PoolDirectory | ResourceType::PoolHostDirectory => None,
+    };
+    let resources = action
+        .resources()
+        .iter()
+        .map(|kind| (*kind, node(*kind)))
+        .collect();
+    Refusal {
+        needs: vec![RefusedNeed { action, resources }],
+    }
+}

@@ -1,0 +1,375 @@
+//! Processes of service instances: create_process_instance, list_process_instance (`instances` 10.13, 10.17).
+
+use crate::access::{Granted, right};
+use crate::journal::Journal;
+use crate::operation::Serve;
+use crate::{Context, OpError, Reply};
+use rollcall_domain::bind_info::HostAddresses;
+use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
+use rollcall_domain::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstanceId};
+use rollcall_domain::json::{FieldPath, JsonWriter, Object, Schema};
+use rollcall_domain::process::{self, NewProcess, Placement, ProcessDraft};
+use rollcall_domain::wire_input;
+use rollcall_store::audit::AuditRow;
+use rollcall_store::event::EventKind;
+use rollcall_store::process::{PlacedProcess, ProcessRow};
+use rollcall_store::sequence::{self, Sequence};
+use rollcall_store::{StoreError, Tx};
+
+wire_input! {
+    /// What create_process_instance takes.
+    pub struct CreateProcessesWire {
+        /// The business; derived from the service instance when missing.
+        pub business_id: Option<i64> = "bk_biz_id",
+        /// The service instance that gets the processes; it must not follow a template.
+        pub service_instance_id: i64 = "service_instance_id",
+        /// 1 to 100 processes.
+        pub processes: Vec<ProcessEntryWire> = "processes",
+    }
+}
+
+wire_input! {
+    /// One process of a request.
+    pub struct ProcessEntryWire {
+        /// The process template; without meaning where there is none.
+        pub process_template_id: i64 = "process_template_id",
+        /// The fields of the process.
+        pub process_info: Object = "process_info",
+    }
+}
+
+/// create_process_instance: its input, and the processes checked once before the queue.
+#[derive(Debug)]
+pub struct CreateProcesses {
+    wire: CreateProcessesWire,
+    drafts: Result<Vec<ProcessDraft>, Vec<Fault>>,
+}
+
+crate::operation::decode_through!(CreateProcesses, CreateProcessesWire, |wire| Self {
+    wire,
+    drafts: Ok(Vec::new())
+});
+
+/// The checked processes, or everything that is wrong with any of them.
+pub(crate) fn read_drafts(
+    entries: &[ProcessEntryWire],
+    at: &FieldPath,
+) -> Result<Vec<ProcessDraft>, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut drafts = Vec::with_capacity(entries.len());
+    for (i, entry) in entries.iter().enumerate() {
+        let at = at.index(i).field("process_info");
+        drafts.extend(process::read_draft(&entry.process_info, &at, &mut faults));
+    }
+    if faults.is_empty() {
+        Ok(drafts)
+    } else {
+        Err(faults)
+    }
+}
+
+impl Serve for CreateProcesses {
+    fn output() -> Schema {
+        Schema::Integer.list()
+    }
+
+    fn check(&mut self) {
+        if self.wire.processes.len() <= process::MAX_PER_CALL {
+            self.drafts = read_drafts(&self.wire.processes, &FieldPath::of("processes"));
+        }
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let wire = &self.wire;
+        // A caller without the right learns nothing, not even what is wrong with the request.
+        if let Some(stated) = wire.business_id.filter(|id| *id > 0) {
+            context
+                .access
+                .require::<right::EditServiceInstance>(BusinessId(stated))?;
+        }
+        let count = wire.processes.len();
+        if count == 0 {
+            return Err(Fault::new(Cause::ParamUnusable, "processes")
+                .because(Reason::Blank)
+                .into());
+        }
+        if count > process::MAX_PER_CALL {
+            let max = process::MAX_PER_CALL;
+            let fault = Fault::new(Cause::TooMany, "processes")
+                .named("create process instances")
+                .with(max);
+            return Err(fault.because(Reason::TooMany { max }).into());
+        }
+        let instance_id = ServiceInstanceId(wire.service_instance_id);
+        let (granted, instance) = locate(context, tx, wire.business_id, instance_id)?;
+        if instance.service_template_id != 0 {
+            return Err(Fault::new(Cause::InstanceOwnedByTemplate, "service_instance_id").into());
+        }
+        let drafts = self
+            .drafts
+            .as_ref()
+            .map_err(|faults| failure(faults.clone()))?;
+        let existing =
+            rollcall_store::process::keys_of_instance(tx, granted.business(), instance_id)?;
+        let mut faults = Vec::new();
+        let at = |i| FieldPath::of("processes").index(i).field("process_info");
+        process::find_clashes(&existing, drafts, at, &mut faults);
+        Failure::check(faults)?;
+
+        let mut hosts = rollcall_store::host::addresses(tx, &[instance.host_id])?;
+        let host = hosts.remove(&instance.host_id).unwrap_or_default();
+        let owner = Owner {
+            id: instance_id,
+            host_id: instance.host_id,
+            host: &host,
+            drafts,
+        };
+        let mut journal = Journal::default();
+        let made = apply_create(&granted, context, tx, &[owner], &mut journal)?;
+        let ids: Vec<i64> = made
+            .iter()
+            .flatten()
+            .map(|process| process.id.get())
+            .collect();
+        journal.audit(AuditRow {
+            business_id: granted.business(),
+            audit_type: "business_resource",
+            resource_type: "service_instance",
+            action: "update",
+            resource_id: instance_id.get(),
+            resource_name: instance.name,
+            detail: audit_detail(None, instance.host_id, &made[0]),
+        });
+        journal.write(context, tx)?;
+        Reply::of(&ids)
+    }
+}
+
+/// A failure from faults of which there is at least one.
+pub(crate) fn failure(faults: Vec<Fault>) -> OpError {
+    match Failure::check(faults) {
+        Err(failure) => failure.into(),
+        Ok(()) => StoreError::Defect("a refusal without a fault".into()).into(),
+    }
+}
+
+/// The instance with the proof of the right to edit in its business. What the caller may not know of looks absent (`design` §4).
+fn locate(
+    context: &Context,
+    tx: &mut dyn Tx,
+    stated: Option<i64>,
+    id: ServiceInstanceId,
+) -> Result<
+    (
+        Granted<right::EditServiceInstance>,
+        rollcall_store::service_instance::ServiceInstanceRow,
+    ),
+    OpError,
+> {
+    if stated.is_some_and(|business| business <= 0) {
+        return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").into());
+    }
+    let absent = || OpError::from(Fault::new(Cause::NotFound, "service_instance_id"));
+    let instance = rollcall_store::service_instance::find(tx, id)?.ok_or_else(absent)?;
+    let granted = context
+        .access
+        .find(instance.business_id)
+        .ok_or_else(absent)?;
+    match stated {
+        Some(stated) if stated != instance.business_id.get() => {
+            Err(Fault::new(Cause::ParamInvalid, "bk_biz_id")
+                .because(Reason::OtherBusiness)
+                .into())
+        }
+        _ => Ok((granted, instance)),
+    }
+}
+
+/// A right that lets its holder make processes.
+pub(crate) trait MakesProcesses: crate::access::Right {}
+impl MakesProcesses for right::EditServiceInstance {}
+impl MakesProcesses for right::CreateServiceInstance {}
+
+/// An instance and the processes it gets.
+pub(crate) struct Owner<'a> {
+    pub(crate) id: ServiceInstanceId,
+    pub(crate) host_id: HostId,
+    pub(crate) host: &'a HostAddresses,
+    pub(crate) drafts: &'a [ProcessDraft],
+}
+
+/// Stores the processes of instances, ids in request order, with their events. Answers them instance by instance.
+pub(crate) fn apply_create<R: MakesProcesses>(
+    granted: &Granted<R>,
+    context: &Context,
+    tx: &mut dyn Tx,
+    owners: &[Owner<'_>],
+    journal: &mut Journal,
+) -> Result<Vec<Vec<NewProcess>>, OpError> {
+    let business_id = granted.business();
+    let time = context.time_text();
+    let count = owners.iter().map(|owner| owner.drafts.len()).sum();
+    let mut ids = sequence::take(tx, Sequence::Process, count)?..;
+    let made: Vec<Vec<NewProcess>> = owners
+        .iter()
+        .map(|owner| {
+            let at = Placement {
+                business_id,
+                service_instance_id: owner.id,
+                host_id: owner.host_id,
+                host: owner.host,
+                time: &time,
+                user: &context.caller.user,
+            };
+            // `zip` would take one id too many from the range behind the last draft.
+            owner
+                .drafts
+                .iter()
+                .map(|draft| draft.place(ProcessId(ids.next().unwrap_or_default()), &at))
+                .collect()
+        })
+        .collect();
+    let placed: Vec<_> = owners
+        .iter()
+        .zip(&made)
+        .flat_map(|(owner, made)| {
+            made.iter().map(|process| PlacedProcess {
+                business_id,
+                service_instance_id: owner.id,
+                host_id: owner.host_id,
+                process,
+            })
+        })
+        .collect();
+    rollcall_store::process::insert(tx, &placed).map_err(unique_lost)?;
+    for process in made.iter().flatten() {
+        journal.created(
+            EventKind::Process,
+            business_id,
+            process.id.get(),
+            document(process),
+        );
+    }
+    Ok(made)
+}
+
+/// The rules give the friendly error first; the index closes the race between two servers.
+fn unique_lost(error: StoreError) -> OpError {
+    match error {
+        StoreError::Unique(_) => Fault::new(Cause::Duplicate, "processes")
+            .named("bk_process_name")
+            .into(),
+        error => error.into(),
+    }
+}
+
+fn document(process: &NewProcess) -> String {
+    format!("{{{},{}}}", process.fixed_fields, process.extra_fields)
+}
+
+/// `operation_detail` of a service instance's entry. The processes' documents stand in the events of the same request.
+pub(crate) fn audit_detail(instance: Option<&str>, host: HostId, made: &[NewProcess]) -> String {
+    let mut out = JsonWriter::with_capacity(128 + made.len() * 64);
+    out.raw("{").key("details");
+    match instance {
+        None => out.raw("null"),
+        Some(document) => out
+            .raw("{\"pre_data\":null,\"cur_data\":")
+            .raw(document)
+            .raw(",\"update_fields\":null}"),
+    };
+    out.key("bk_host_id")
+        .int(host.get())
+        .key("processes")
+        .raw("[");
+    for process in made {
+        out.separate()
+            .raw("{\"action\":\"create\",\"bk_process_ids\":")
+            .int(process.id.get());
+        out.raw(",\"bk_process_names\":")
+            .text(&process.name)
+            .raw("}");
+    }
+    out.raw("]}");
+    out.finish()
+}
+
+wire_input! {
+    /// What list_process_instance takes.
+    pub struct ListProcesses {
+        /// The business; derived from the service instance when missing.
+        pub business_id: Option<i64> = "bk_biz_id",
+        /// The service instance whose processes are listed.
+        pub service_instance_id: i64 = "service_instance_id",
+    }
+}
+
+impl Serve for ListProcesses {
+    fn output() -> Schema {
+        let Schema::Object(mut property) = process::fixed_schema() else {
+            unreachable!("an object schema")
+        };
+        let stamps = Schema::object([
+            ("bk_created_at", Schema::Time),
+            ("bk_created_by", Schema::Text),
+            ("bk_updated_at", Schema::Time),
+            ("bk_updated_by", Schema::Text.or_null()),
+        ]);
+        if let Schema::Object(stamps) = stamps {
+            property.extend(stamps);
+        }
+        Schema::object([
+            ("property", Schema::Object(property)),
+            ("relation", process::relation_schema()),
+        ])
+        .list()
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let instance_id = ServiceInstanceId(self.service_instance_id);
+        if instance_id.get() == 0 {
+            return Err(Fault::new(Cause::ParamInvalid, "service_instance_id").into());
+        }
+        let business = match self.business_id {
+            Some(business) if business <= 0 => {
+                return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").into());
+            }
+            Some(business) => BusinessId(business),
+            None => match rollcall_store::service_instance::find(tx, instance_id)? {
+                Some(instance) if context.access.may_read(instance.business_id).is_ok() => {
+                    instance.business_id
+                }
+                _ => return Ok(Reply("[]".into())),
+            },
+        };
+        context.access.may_read(business)?;
+        let mut out = JsonWriter::with_capacity(4096);
+        out.raw("[");
+        rollcall_store::process::each_of_instance(tx, business, instance_id, &mut |process| {
+            out.separate()
+                .raw("{\"property\":{")
+                .raw(process.fixed_fields)
+                .raw(",")
+                .raw(process.extra_fields);
+            out.raw("},\"relation\":");
+            write_relation(&mut out, &process);
+            out.raw("}");
+        })?;
+        out.raw("]");
+        Ok(Reply(out.finish()))
+    }
+}
+
+/// A process's relation as the wire shows it.
+pub(crate) fn write_relation(out: &mut JsonWriter, process: &ProcessRow<'_>) {
+    out.raw("{\"bk_biz_id\":").int(process.business_id.get());
+    out.raw(",\"bk_process_id\":").int(process.id.get());
+    out.raw(",\"service_instance_id\":")
+        .int(process.service_instance_id.get());
+    out.raw(",\"process_template_id\":")
+        .int(process.process_template_id);
+    out.raw(",\"bk_host_id\":").int(process.host_id.get());
+    out.raw(",\"bk_supplier_account\":")
+        .text(SUPPLIER_ACCOUNT)
+        .raw("}");
+}
