@@ -5,3 +5,5 @@ pub mod fault;
 pub mod id;
 pub mod json;
 pub mod moment;
+pub mod order;
+pub mod page;
