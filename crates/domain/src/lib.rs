@@ -1,6 +1,7 @@
 //! Rollcall's rules: types, validation, names, plans. Pure by construction: no I/O, no clock, no randomness, no SQL and no
 //! HTTP. Time and ids come in as arguments, decisions go out as values.
 
+pub mod address;
 pub mod fault;
 pub mod id;
 pub mod json;
