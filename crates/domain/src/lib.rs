@@ -2,6 +2,7 @@
 //! HTTP. Time and ids come in as arguments, decisions go out as values.
 
 pub mod address;
+pub mod condition;
 pub mod fault;
 pub mod id;
 pub mod json;
