@@ -6,6 +6,7 @@ pub mod condition;
 pub mod fault;
 pub mod id;
 pub mod json;
+pub mod model;
 pub mod moment;
 pub mod order;
 pub mod page;
