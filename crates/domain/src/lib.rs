@@ -10,3 +10,4 @@ pub mod model;
 pub mod moment;
 pub mod order;
 pub mod page;
+pub mod record;
