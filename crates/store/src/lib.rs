@@ -3,6 +3,8 @@
 //! between engines.
 
 pub mod audit;
+pub mod business;
+pub mod cloud_area;
 pub mod dialect;
 mod engine;
 mod error;
@@ -12,7 +14,9 @@ pub mod migrate;
 pub mod module;
 pub mod process;
 pub mod sequence;
+pub mod service_category;
 pub mod service_instance;
+pub mod set;
 pub mod sqlite;
 mod statements;
 

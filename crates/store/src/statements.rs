@@ -14,13 +14,17 @@ macro_rules! statements {
 pub fn every_statement() -> impl Iterator<Item = &'static str> {
     let files = [
         crate::audit::STATEMENTS,
+        crate::business::STATEMENTS,
+        crate::cloud_area::STATEMENTS,
         crate::event::STATEMENTS,
         crate::host::STATEMENTS,
         crate::migrate::STATEMENTS,
         crate::module::STATEMENTS,
         crate::process::STATEMENTS,
         crate::sequence::STATEMENTS,
+        crate::service_category::STATEMENTS,
         crate::service_instance::STATEMENTS,
+        crate::set::STATEMENTS,
     ];
     files
         .into_iter()
