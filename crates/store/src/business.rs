@@ -44,9 +44,7 @@ pub fn find(tx: &mut dyn Tx, id: BusinessId) -> Result<Option<BusinessRow>, Stor
 
 /// The business of exactly this name, the pool included.
 pub fn find_named(tx: &mut dyn Tx, name: &str) -> Result<Option<BusinessId>, StoreError> {
-    tx.find(FIND_NAMED, &[name.into()], |row| {
-        row.int(0).map(BusinessId)
-    })
+    tx.find(FIND_NAMED, &[name.into()], |row| row.int(0).map(BusinessId))
 }
 
 /// Hands over id, status and wire document of every business but the pool, in order of their ids.

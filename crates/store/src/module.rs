@@ -81,10 +81,7 @@ pub fn list_of_business(
 }
 
 /// The built-in modules of a business: idle, fault, recycle, then others.
-pub fn list_built_in(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-) -> Result<Vec<ModuleRow>, StoreError> {
+pub fn list_built_in(tx: &mut dyn Tx, business: BusinessId) -> Result<Vec<ModuleRow>, StoreError> {
     tx.list(LIST_BUILT_IN, &[business.get().into()], read)
 }
 

@@ -69,10 +69,7 @@ pub fn find_built_in(tx: &mut dyn Tx, business: BusinessId) -> Result<Option<Set
 }
 
 /// All sets of a business, in order of their ids.
-pub fn list_of_business(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-) -> Result<Vec<SetRow>, StoreError> {
+pub fn list_of_business(tx: &mut dyn Tx, business: BusinessId) -> Result<Vec<SetRow>, StoreError> {
     tx.list(LIST, &[business.get().into()], read)
 }
 
