@@ -6,6 +6,7 @@ pub mod audit;
 pub mod business;
 pub mod cloud_area;
 pub mod dialect;
+pub mod directory;
 mod engine;
 mod error;
 pub mod event;

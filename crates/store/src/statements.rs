@@ -16,6 +16,7 @@ pub fn every_statement() -> impl Iterator<Item = &'static str> {
         crate::audit::STATEMENTS,
         crate::business::STATEMENTS,
         crate::cloud_area::STATEMENTS,
+        crate::directory::STATEMENTS,
         crate::event::STATEMENTS,
         crate::host::STATEMENTS,
         crate::migrate::STATEMENTS,
