@@ -53,13 +53,7 @@ const MAX_REGEXES: usize = 32;
 const REGEX_SIZE: usize = 256 << 10;
 
 /// Attributes of a business that hold users.
-const BUSINESS_USERS: [&str; 5] = [
-    "bk_biz_maintainer",
-    "bk_biz_productor",
-    "bk_biz_tester",
-    "bk_biz_developer",
-    "operator",
-];
+const BUSINESS_USERS: [&str; 5] = ["bk_biz_maintainer", "bk_biz_productor", "bk_biz_tester", "bk_biz_developer", "operator"];
 
 impl Condition {
     /// Reads a condition in which values are compared exactly.
@@ -76,12 +70,8 @@ impl Condition {
     /// Whether a document meets the condition.
     pub fn matches(&self, document: &Object) -> bool {
         self.0.iter().all(|node| match node {
-            Node::Any(conditions) => conditions
-                .iter()
-                .any(|condition| condition.matches(document)),
-            Node::All(conditions) => conditions
-                .iter()
-                .all(|condition| condition.matches(document)),
+            Node::Any(conditions) => conditions.iter().any(|condition| condition.matches(document)),
+            Node::All(conditions) => conditions.iter().all(|condition| condition.matches(document)),
             Node::Field(field, test) => test.passes(document.get(field)),
         })
     }
@@ -89,9 +79,7 @@ impl Condition {
     /// Whether the condition says anything about a field.
     pub fn names(&self, field: &str) -> bool {
         self.0.iter().any(|node| match node {
-            Node::Any(conditions) | Node::All(conditions) => {
-                conditions.iter().any(|condition| condition.names(field))
-            }
+            Node::Any(conditions) | Node::All(conditions) => conditions.iter().any(|condition| condition.names(field)),
             Node::Field(name, _) => name == field,
         })
     }
@@ -104,21 +92,15 @@ impl Test {
             Test::NotEqual(want) => !equals(value, want),
             Test::In(wanted) => is_one_of(value, wanted),
             Test::NotIn(wanted) => !is_one_of(value, wanted),
-            Test::Ordered(orders, bound) => any_part(value, |part| {
-                same_bracket(part, bound) && orders.contains(&compare(Some(part), Some(bound)))
-            }),
-            Test::Matches(regex) => any_part(value, |part| {
-                part.as_text().is_some_and(|text| regex.is_match(text))
-            }),
+            Test::Ordered(orders, bound) => {
+                any_part(value, |part| same_bracket(part, bound) && orders.contains(&compare(Some(part), Some(bound))))
+            }
+            Test::Matches(regex) => any_part(value, |part| part.as_text().is_some_and(|text| regex.is_match(text))),
             Test::Exists(wanted) => value.is_some() == *wanted,
-            Test::Contains(part) => value
+            Test::Contains(part) => value.and_then(Json::as_text).is_some_and(|text| text.to_lowercase().contains(part)),
+            Test::Users(users) => value
                 .and_then(Json::as_text)
-                .is_some_and(|text| text.to_lowercase().contains(part)),
-            Test::Users(users) => value.and_then(Json::as_text).is_some_and(|text| {
-                users
-                    .iter()
-                    .all(|user| text.split(',').any(|name| name.trim() == user))
-            }),
+                .is_some_and(|text| users.iter().all(|user| text.split(',').any(|name| name.trim() == user))),
         }
     }
 }
@@ -127,21 +109,12 @@ impl Test {
 fn equals(value: Option<&Json>, want: &Json) -> bool {
     match value {
         None => *want == Json::Null,
-        Some(value) => {
-            same(value, want)
-                || value
-                    .as_list()
-                    .is_some_and(|parts| parts.iter().any(|part| same(part, want)))
-        }
+        Some(value) => same(value, want) || value.as_list().is_some_and(|parts| parts.iter().any(|part| same(part, want))),
     }
 }
 
 fn is_one_of(value: Option<&Json>, sorted: &[Json]) -> bool {
-    let among = |value: &Json| {
-        sorted
-            .binary_search_by(|candidate| compare(Some(candidate), Some(value)))
-            .is_ok()
-    };
+    let among = |value: &Json| sorted.binary_search_by(|candidate| compare(Some(candidate), Some(value))).is_ok();
     match value {
         None => among(&Json::Null),
         Some(value) => among(value) || value.as_list().is_some_and(|parts| parts.iter().any(among)),
@@ -170,22 +143,13 @@ struct Parser {
 
 impl Parser {
     fn read(dialect: Dialect, map: &Object, at: &FieldPath) -> Result<Condition, Vec<Fault>> {
-        let mut parser = Parser {
-            dialect,
-            faults: Vec::new(),
-            regexes: 0,
-        };
+        let mut parser = Parser { dialect, faults: Vec::new(), regexes: 0 };
         let condition = parser.map(map, at, 1);
-        if parser.faults.is_empty() {
-            Ok(condition)
-        } else {
-            Err(parser.faults)
-        }
+        if parser.faults.is_empty() { Ok(condition) } else { Err(parser.faults) }
     }
 
     fn refuse(&mut self, at: &FieldPath, reason: Reason) {
-        self.faults
-            .push(Fault::new(Cause::ParamInvalid, at.clone()).because(reason));
+        self.faults.push(Fault::new(Cause::ParamInvalid, at.clone()).because(reason));
     }
 
     fn map(&mut self, map: &Object, at: &FieldPath, depth: usize) -> Condition {
@@ -228,13 +192,7 @@ impl Parser {
                 &[]
             }
             other => {
-                self.refuse(
-                    at,
-                    Reason::WrongType {
-                        want: "array",
-                        got: other.kind(),
-                    },
-                );
+                self.refuse(at, Reason::WrongType { want: "array", got: other.kind() });
                 &[]
             }
         }
@@ -248,26 +206,16 @@ impl Parser {
         match value {
             Json::Object(operators) if operators.iter().any(|(key, _)| key.starts_with('$')) => {
                 for (operator, operand) in operators.iter() {
-                    if let Some(test) =
-                        self.operator(operator, operand, operators, &at.field(operator))
-                    {
+                    if let Some(test) = self.operator(operator, operand, operators, &at.field(operator)) {
                         nodes.push(Node::Field(field.to_owned(), test));
                     }
                 }
             }
             Json::Text(text) if business && BUSINESS_USERS.contains(&field) => {
-                let users = text
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|user| !user.is_empty())
-                    .map(str::to_owned)
-                    .collect();
+                let users = text.split(',').map(str::trim).filter(|user| !user.is_empty()).map(str::to_owned).collect();
                 nodes.push(Node::Field(field.to_owned(), Test::Users(users)));
             }
-            Json::Text(text) if business => nodes.push(Node::Field(
-                field.to_owned(),
-                Test::Contains(text.to_lowercase()),
-            )),
+            Json::Text(text) if business => nodes.push(Node::Field(field.to_owned(), Test::Contains(text.to_lowercase()))),
             _ => nodes.push(Node::Field(field.to_owned(), Test::Equal(value.clone()))),
         }
     }
@@ -279,9 +227,7 @@ impl Parser {
                 !operators.is_empty()
                     && operators.iter().all(|(operator, operand)| match operator {
                         "$eq" => is_number(operand),
-                        "$in" => operand
-                            .as_list()
-                            .is_some_and(|ids| ids.iter().all(is_number)),
+                        "$in" => operand.as_list().is_some_and(|ids| ids.iter().all(is_number)),
                         _ => false,
                     })
             }
@@ -292,28 +238,16 @@ impl Parser {
         }
     }
 
-    fn operator(
-        &mut self,
-        operator: &str,
-        operand: &Json,
-        siblings: &Object,
-        at: &FieldPath,
-    ) -> Option<Test> {
+    fn operator(&mut self, operator: &str, operand: &Json, siblings: &Object, at: &FieldPath) -> Option<Test> {
         match operator {
             "$eq" => Some(Test::Equal(operand.clone())),
             "$ne" => Some(Test::NotEqual(operand.clone())),
             "$in" => Some(Test::In(self.sorted(operand, at))),
             "$nin" => Some(Test::NotIn(self.sorted(operand, at))),
             "$gt" => Some(Test::Ordered(&[Ordering::Greater], operand.clone())),
-            "$gte" => Some(Test::Ordered(
-                &[Ordering::Greater, Ordering::Equal],
-                operand.clone(),
-            )),
+            "$gte" => Some(Test::Ordered(&[Ordering::Greater, Ordering::Equal], operand.clone())),
             "$lt" => Some(Test::Ordered(&[Ordering::Less], operand.clone())),
-            "$lte" => Some(Test::Ordered(
-                &[Ordering::Less, Ordering::Equal],
-                operand.clone(),
-            )),
+            "$lte" => Some(Test::Ordered(&[Ordering::Less, Ordering::Equal], operand.clone())),
             "$exists" => match operand {
                 Json::Bool(wanted) => Some(Test::Exists(*wanted)),
                 // Some clients send 0 and 1.
@@ -344,12 +278,7 @@ impl Parser {
             return None;
         };
         if pattern.len() > MAX_REGEX_BYTES {
-            self.refuse(
-                at,
-                Reason::TooLong {
-                    max_bytes: MAX_REGEX_BYTES,
-                },
-            );
+            self.refuse(at, Reason::TooLong { max_bytes: MAX_REGEX_BYTES });
             return None;
         }
         self.regexes += 1;
@@ -359,16 +288,11 @@ impl Parser {
         }
         let options = match options {
             None | Some(Json::Null) => "",
-            Some(Json::Text(options)) if options.chars().all(|option| "imsx".contains(option)) => {
-                options
-            }
+            Some(Json::Text(options)) if options.chars().all(|option| "imsx".contains(option)) => options,
             Some(other) => {
                 self.refuse(
                     at,
-                    Reason::NoChoice {
-                        value: quoted(other.as_text().unwrap_or_default()),
-                        choices: "i, m, s, x",
-                    },
+                    Reason::NoChoice { value: quoted(other.as_text().unwrap_or_default()), choices: "i, m, s, x" },
                 );
                 return None;
             }
@@ -383,12 +307,7 @@ impl Parser {
         match regex {
             Ok(regex) => Some(Test::Matches(regex)),
             Err(_) => {
-                self.refuse(
-                    at,
-                    Reason::Characters {
-                        value: quoted(pattern),
-                    },
-                );
+                self.refuse(at, Reason::Characters { value: quoted(pattern) });
                 None
             }
         }
@@ -402,26 +321,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn object(text: &str) -> Object {
-        parse(text.as_bytes(), Limits::default())
-            .unwrap()
-            .as_object()
-            .unwrap()
-            .clone()
+        parse(text.as_bytes(), Limits::default()).unwrap().as_object().unwrap().clone()
     }
 
     fn paths(faults: &[Fault]) -> Vec<&str> {
-        assert!(
-            faults
-                .iter()
-                .all(|fault| fault.cause == Cause::ParamInvalid)
-        );
+        assert!(faults.iter().all(|fault| fault.cause == Cause::ParamInvalid));
         faults.iter().map(|fault| fault.path.as_str()).collect()
     }
 
     #[test]
     fn what_a_condition_matches() {
-        let document =
-            object(r#"{"id":7,"name":"Web_1","note":null,"tags":["a","b"],"on":true,"half":2.5}"#);
+        let document = object(r#"{"id":7,"name":"Web_1","note":null,"tags":["a","b"],"on":true,"half":2.5}"#);
         for (condition, want) in [
             (r#"{}"#, true),
             (r#"{"id":7}"#, true),
@@ -467,10 +377,7 @@ mod tests {
             (r#"{"missing":{"$exists":0}}"#, true),
             (r#"{"$or":[{"id":1},{"id":7}]}"#, true),
             (r#"{"$or":[{"id":1},{"id":2}],"name":"Web_1"}"#, false),
-            (
-                r#"{"$and":[{"id":7},{"$or":[{"on":false},{"half":{"$lt":3}}]}]}"#,
-                true,
-            ),
+            (r#"{"$and":[{"id":7},{"$or":[{"on":false},{"half":{"$lt":3}}]}]}"#, true),
             (r#"{"$and":[{"id":7},{"on":false}]}"#, false),
         ] {
             let parsed = Condition::parse(&object(condition), &"condition".into()).unwrap();
@@ -482,28 +389,16 @@ mod tests {
     fn what_is_refused_and_where() {
         for (condition, want) in [
             (r#"{"id":{"$near":7}}"#, vec!["condition.id.$near"]),
-            (
-                r#"{"id":{"$in":7},"b":{"$exists":"yes"}}"#,
-                vec!["condition.id.$in", "condition.b.$exists"],
-            ),
+            (r#"{"id":{"$in":7},"b":{"$exists":"yes"}}"#, vec!["condition.id.$in", "condition.b.$exists"]),
             (r#"{"$nor":[{"id":7}]}"#, vec!["condition.$nor"]),
             (r#"{"id":{"$eq":7,"x":1}}"#, vec!["condition.id.x"]),
             (r#"{"id":{"$options":"i"}}"#, vec!["condition.id.$options"]),
             (r#"{"id":{"$regex":"("}}"#, vec!["condition.id.$regex"]),
             (r#"{"id":{"$regex":7}}"#, vec!["condition.id.$regex"]),
-            (
-                r#"{"id":{"$regex":"a","$options":"g"}}"#,
-                vec!["condition.id.$regex"],
-            ),
-            (
-                r#"{"id":{"$regex":"(a{500}){500}"}}"#,
-                vec!["condition.id.$regex"],
-            ),
+            (r#"{"id":{"$regex":"a","$options":"g"}}"#, vec!["condition.id.$regex"]),
+            (r#"{"id":{"$regex":"(a{500}){500}"}}"#, vec!["condition.id.$regex"]),
             (r#"{"$or":[]}"#, vec!["condition.$or"]),
-            (
-                r#"{"$or":[7,{"id":{"$x":1}}]}"#,
-                vec!["condition.$or[0]", "condition.$or[1].id.$x"],
-            ),
+            (r#"{"$or":[7,{"id":{"$x":1}}]}"#, vec!["condition.$or[0]", "condition.$or[1].id.$x"]),
         ] {
             let faults = Condition::parse(&object(condition), &"condition".into()).unwrap_err();
             assert_eq!(paths(&faults), want, "{condition}");
@@ -513,8 +408,7 @@ mod tests {
     #[test]
     fn everything_is_bounded() {
         let refused = |text: String| Condition::parse(&object(&text), &FieldPath::root()).is_err();
-        let nested =
-            |n: usize| format!("{}{{\"id\":1}}{}", r#"{"$or":["#.repeat(n), "]}".repeat(n));
+        let nested = |n: usize| format!("{}{{\"id\":1}}{}", r#"{"$or":["#.repeat(n), "]}".repeat(n));
         assert!(!refused(nested(7)));
         assert!(refused(nested(8)));
         let list = |n: usize| format!(r#"{{"id":{{"$in":[{}]}}}}"#, vec!["1"; n].join(","));
@@ -523,12 +417,7 @@ mod tests {
         let regex = |n: usize| format!(r#"{{"id":{{"$regex":"{}"}}}}"#, "a".repeat(n));
         assert!(!refused(regex(256)));
         assert!(refused(regex(257)));
-        let regexes = |n: usize| {
-            format!(
-                r#"{{"$or":[{}]}}"#,
-                vec![r#"{"id":{"$regex":"a"}}"#; n].join(",")
-            )
-        };
+        let regexes = |n: usize| format!(r#"{{"$or":[{}]}}"#, vec![r#"{"id":{"$regex":"a"}}"#; n].join(","));
         assert!(!refused(regexes(32)));
         assert!(refused(regexes(33)));
     }
@@ -557,20 +446,12 @@ mod tests {
             (r#"{"bk_biz_id":{"$in":[1,2]}}"#, true),
             (r#"{"$or":[{"bk_biz_id":3},{"bk_biz_name":"KING"}]}"#, true),
         ] {
-            let parsed =
-                Condition::parse_business(&object(condition), &"condition".into()).unwrap();
+            let parsed = Condition::parse_business(&object(condition), &"condition".into()).unwrap();
             assert_eq!(parsed.matches(&document), want, "{condition}");
         }
-        for condition in [
-            r#""2""#,
-            "null",
-            "{}",
-            r#"{"$gt":1}"#,
-            r#"{"$in":["2"]}"#,
-            r#"{"$in":2}"#,
-            r#"{"$eq":2,"$ne":3}"#,
-            "2.5",
-        ] {
+        for condition in
+            [r#""2""#, "null", "{}", r#"{"$gt":1}"#, r#"{"$in":["2"]}"#, r#"{"$in":2}"#, r#"{"$eq":2,"$ne":3}"#, "2.5"]
+        {
             let map = object(&format!("{{\"bk_biz_id\":{condition}}}"));
             let faults = Condition::parse_business(&map, &"condition".into()).unwrap_err();
             assert_eq!(paths(&faults)[0], "condition.bk_biz_id", "{condition}");
@@ -579,16 +460,8 @@ mod tests {
 
     #[test]
     fn a_condition_tells_which_fields_it_names() {
-        let condition = Condition::parse(
-            &object(r#"{"a":1,"$or":[{"b":2},{"c":{"$ne":3}}]}"#),
-            &FieldPath::root(),
-        )
-        .unwrap();
-        assert!(
-            ["a", "b", "c"]
-                .into_iter()
-                .all(|field| condition.names(field))
-        );
+        let condition = Condition::parse(&object(r#"{"a":1,"$or":[{"b":2},{"c":{"$ne":3}}]}"#), &FieldPath::root()).unwrap();
+        assert!(["a", "b", "c"].into_iter().all(|field| condition.names(field)));
         assert!(!condition.names("d"));
     }
 

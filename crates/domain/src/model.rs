@@ -21,13 +21,7 @@ pub enum Model {
 
 impl Model {
     /// All of them, in the order their attributes are numbered.
-    pub const ALL: [Model; 5] = [
-        Model::Business,
-        Model::Set,
-        Model::Module,
-        Model::Host,
-        Model::Process,
-    ];
+    pub const ALL: [Model; 5] = [Model::Business, Model::Set, Model::Module, Model::Host, Model::Process];
 
     /// The model of this name on the wire.
     pub fn of_wire(name: &str) -> Option<Self> {
@@ -64,14 +58,8 @@ pub fn attributes(model: Model) -> &'static [Attribute] {
 
 /// Every built-in attribute with its number. Clients and stores keep these numbers, so a change of the tables needs a migration.
 pub fn catalogue() -> impl Iterator<Item = (i64, Model, &'static Attribute)> {
-    let all = Model::ALL.into_iter().flat_map(|model| {
-        attributes(model)
-            .iter()
-            .map(move |attribute| (model, attribute))
-    });
-    (1..)
-        .zip(all)
-        .map(|(number, (model, attribute))| (number, model, attribute))
+    let all = Model::ALL.into_iter().flat_map(|model| attributes(model).iter().map(move |attribute| (model, attribute)));
+    (1..).zip(all).map(|(number, (model, attribute))| (number, model, attribute))
 }
 
 /// One attribute of a model.
@@ -190,12 +178,9 @@ mod tests {
 
     #[test]
     fn models_have_their_wire_names() {
-        for (name, model) in [
-            ("biz", Some(Model::Business)),
-            ("process", Some(Model::Process)),
-            ("plat", None),
-            ("Biz", None),
-        ] {
+        for (name, model) in
+            [("biz", Some(Model::Business)), ("process", Some(Model::Process)), ("plat", None), ("Biz", None)]
+        {
             assert_eq!(Model::of_wire(name), model);
         }
     }
@@ -206,19 +191,11 @@ mod tests {
             let ids: HashSet<_> = attributes(model).iter().map(|a| a.id).collect();
             assert_eq!(ids.len(), attributes(model).len(), "{model:?}");
             for attribute in attributes(model) {
-                assert!(
-                    attribute.required || !attribute.name.is_empty() || attribute.system,
-                    "{}",
-                    attribute.id
-                );
+                assert!(attribute.required || !attribute.name.is_empty() || attribute.system, "{}", attribute.id);
                 if let Kind::Enum(choices) = attribute.kind {
                     let ids: HashSet<_> = choices.of.iter().map(|(id, _)| id).collect();
                     assert_eq!(ids.len(), choices.of.len(), "{}", attribute.id);
-                    assert!(
-                        choices.default.is_none_or(|id| ids.contains(&id)),
-                        "{}",
-                        attribute.id
-                    );
+                    assert!(choices.default.is_none_or(|id| ids.contains(&id)), "{}", attribute.id);
                 }
             }
         }
@@ -228,20 +205,8 @@ mod tests {
     #[test]
     fn numbers_stay() {
         let numbered: Vec<_> = catalogue().collect();
-        assert_eq!(
-            numbered
-                .iter()
-                .map(|(number, ..)| *number)
-                .collect::<Vec<_>>(),
-            (1..=109).collect::<Vec<_>>()
-        );
-        let number = |model: Model, id: &str| {
-            numbered
-                .iter()
-                .find(|(_, m, a)| *m == model && a.id == id)
-                .unwrap()
-                .0
-        };
+        assert_eq!(numbered.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), (1..=109).collect::<Vec<_>>());
+        let number = |model: Model, id: &str| numbered.iter().find(|(_, m, a)| *m == model && a.id == id).unwrap().0;
         assert_eq!(number(Model::Business, "bk_biz_name"), 1);
         assert_eq!(number(Model::Set, "bk_set_name"), 15);
         assert_eq!(number(Model::Module, "bk_module_name"), 30);

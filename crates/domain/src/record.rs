@@ -27,11 +27,7 @@ pub fn create(model: Model, given: &Object, at: &FieldPath) -> Result<Object, Ve
         let value = match given.get(attribute.id) {
             Some(Json::Null) if attribute.null_is_default => Ok(default_of(attribute)),
             None if !attribute.required || attribute.null_is_default => Ok(default_of(attribute)),
-            value => checked(
-                attribute,
-                value.unwrap_or(&Json::Null),
-                &at.field(attribute.id),
-            ),
+            value => checked(attribute, value.unwrap_or(&Json::Null), &at.field(attribute.id)),
         };
         match value {
             Ok(value) => record.insert(attribute.id, value),
@@ -41,40 +37,22 @@ pub fn create(model: Model, given: &Object, at: &FieldPath) -> Result<Object, Ve
     if faults.is_empty() && model == Model::Host {
         faults.extend(host_without_identity(&record, at));
     }
-    if faults.is_empty() {
-        Ok(record)
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { Ok(record) } else { Err(faults) }
 }
 
 /// A stored record with the attributes given. Only these are checked; those that are fixed once the record exists, and keys that
 /// are no attribute, are ignored without a word.
-pub fn update(
-    model: Model,
-    stored: &Object,
-    given: &Object,
-    at: &FieldPath,
-) -> Result<Object, Vec<Fault>> {
+pub fn update(model: Model, stored: &Object, given: &Object, at: &FieldPath) -> Result<Object, Vec<Fault>> {
     let mut record = stored.clone();
     let mut faults = Vec::new();
-    for attribute in attributes(model)
-        .iter()
-        .filter(|attribute| attribute.editable && !attribute.by_server)
-    {
-        let Some(value) = given.get(attribute.id) else {
-            continue;
-        };
+    for attribute in attributes(model).iter().filter(|attribute| attribute.editable && !attribute.by_server) {
+        let Some(value) = given.get(attribute.id) else { continue };
         match checked(attribute, value, &at.field(attribute.id)) {
             Ok(value) => record.insert(attribute.id, value),
             Err(wrong) => faults.extend(wrong),
         }
     }
-    if faults.is_empty() {
-        Ok(record)
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { Ok(record) } else { Err(faults) }
 }
 
 /// The members that tell when and by whom a record was made; every new row gets all of them.
@@ -92,11 +70,7 @@ pub fn stamps(time: &str, user: &str) -> [(&'static str, Json); 7] {
 
 /// The members that tell when and by whom a record was changed; every changed row gets all of them.
 pub fn change_stamps(time: &str, user: &str) -> [(&'static str, Json); 3] {
-    [
-        ("last_time", time.into()),
-        ("bk_updated_at", time.into()),
-        ("bk_updated_by", user.into()),
-    ]
+    [("last_time", time.into()), ("bk_updated_at", time.into()), ("bk_updated_by", user.into())]
 }
 
 /// Puts members into a record, over older ones of the same key.
@@ -114,23 +88,11 @@ pub fn node_name(name: &str, at: &FieldPath) -> Result<String, Vec<Fault>> {
         return refuse(Cause::NotSet, Reason::Blank);
     }
     if name.len() > SHORT_TEXT_BYTES {
-        return refuse(
-            Cause::ParamInvalid,
-            Reason::TooLong {
-                max_bytes: SHORT_TEXT_BYTES,
-            },
-        );
+        return refuse(Cause::ParamInvalid, Reason::TooLong { max_bytes: SHORT_TEXT_BYTES });
     }
     // The blanks are those of the original's regular expression: ASCII only.
-    if name.contains([
-        '\\', '|', '/', ':', '*', ',', '<', '>', '"', '?', '#', ' ', '\t', '\n', '\r', '\x0c',
-    ]) {
-        return refuse(
-            Cause::ParamInvalid,
-            Reason::Characters {
-                value: quoted(name),
-            },
-        );
+    if name.contains(['\\', '|', '/', ':', '*', ',', '<', '>', '"', '?', '#', ' ', '\t', '\n', '\r', '\x0c']) {
+        return refuse(Cause::ParamInvalid, Reason::Characters { value: quoted(name) });
     }
     Ok(name.to_owned())
 }
@@ -138,115 +100,74 @@ pub fn node_name(name: &str, at: &FieldPath) -> Result<String, Vec<Fault>> {
 /// What a record without a value for the attribute gets.
 fn default_of(attribute: &Attribute) -> Json {
     match attribute.kind {
-        Kind::ShortText(_)
-        | Kind::LongText
-        | Kind::Addresses(_)
-        | Kind::Users(UsersForm::Joined) => "".into(),
+        Kind::ShortText(_) | Kind::LongText | Kind::Addresses(_) | Kind::Users(UsersForm::Joined) => "".into(),
         Kind::Enum(choices) => choices.default.map_or(Json::Null, Json::from),
         Kind::Bool => Json::Bool(false),
         Kind::CloudArea => Json::Int(0),
         Kind::TimeZone => Zone::DEFAULT_NAME.into(),
-        Kind::Int(_)
-        | Kind::List(_)
-        | Kind::Users(UsersForm::Text)
-        | Kind::Time
-        | Kind::BindRows => Json::Null,
+        Kind::Int(_) | Kind::List(_) | Kind::Users(UsersForm::Text) | Kind::Time | Kind::BindRows => Json::Null,
     }
 }
 
 /// The value of an attribute as it is stored, or what is wrong with it.
 fn checked(attribute: &Attribute, value: &Json, at: &FieldPath) -> Result<Json, Vec<Fault>> {
-    let unusable = |reason| {
-        Err(vec![
-            Fault::new(Cause::ParamUnusable, at.clone()).because(reason),
-        ])
-    };
-    let wrong_type = |want| {
-        unusable(Reason::WrongType {
-            want,
-            got: value.kind(),
-        })
-    };
+    let unusable = |reason| Err(vec![Fault::new(Cause::ParamUnusable, at.clone()).because(reason)]);
+    let wrong_type = |want| unusable(Reason::WrongType { want, got: value.kind() });
     let blank = match value {
         Json::Null => true,
         Json::Text(text) => text.trim().is_empty(),
         _ => false,
     };
     if blank && attribute.required {
-        return Err(vec![
-            Fault::new(Cause::NotSet, at.clone()).because(Reason::Blank),
-        ]);
+        return Err(vec![Fault::new(Cause::NotSet, at.clone()).because(Reason::Blank)]);
     }
     match attribute.kind {
         Kind::Addresses(family) => {
-            return HostAddresses::parse(value, family, at)
-                .map(|addresses| addresses.to_string().into());
+            return HostAddresses::parse(value, family, at).map(|addresses| addresses.to_string().into());
         }
         Kind::Users(UsersForm::Joined) => return joined_users(value, at),
         _ if *value == Json::Null => return Ok(Json::Null),
         _ => {}
     }
     match (attribute.kind, value) {
-        (Kind::ShortText(TextRule::NodeName), Json::Text(text)) => {
-            node_name(text, at).map(Json::from)
-        }
+        (Kind::ShortText(TextRule::NodeName), Json::Text(text)) => node_name(text, at).map(Json::from),
         (Kind::ShortText(TextRule::AgentId), Json::Text(text)) => {
             let text = text.trim();
             if text.len() > 64 || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                return unusable(Reason::Characters {
-                    value: quoted(text),
-                });
+                return unusable(Reason::Characters { value: quoted(text) });
             }
             Ok(text.into())
         }
-        (Kind::ShortText(TextRule::Any), Json::Text(text)) => {
-            short_enough(text, SHORT_TEXT_BYTES, at)
-        }
-        (Kind::LongText | Kind::Users(_), Json::Text(text)) => {
-            short_enough(text, LONG_TEXT_BYTES, at)
-        }
+        (Kind::ShortText(TextRule::Any), Json::Text(text)) => short_enough(text, SHORT_TEXT_BYTES, at),
+        (Kind::LongText | Kind::Users(_), Json::Text(text)) => short_enough(text, LONG_TEXT_BYTES, at),
         (Kind::Int(range), Json::Int(number)) => match range {
-            Some((min, max)) if !(min..=max).contains(number) => {
-                unusable(Reason::Range { min, max })
-            }
+            Some((min, max)) if !(min..=max).contains(number) => unusable(Reason::Range { min, max }),
             _ => Ok(Json::Int(*number)),
         },
         (Kind::CloudArea, Json::Int(number)) => match number {
             0.. => Ok(Json::Int(*number)),
-            _ => unusable(Reason::Range {
-                min: 0,
-                max: i64::MAX,
-            }),
+            _ => unusable(Reason::Range { min: 0, max: i64::MAX }),
         },
         (Kind::Enum(choices), Json::Text(text)) => {
             let id = text.trim();
             if choices.of.iter().any(|(choice, _)| *choice == id) {
                 return Ok(id.into());
             }
-            unusable(Reason::NoChoice {
-                value: quoted(id),
-                choices: choices.listed,
-            })
+            unusable(Reason::NoChoice { value: quoted(id), choices: choices.listed })
         }
         (Kind::List(texts), Json::Text(text)) => {
             let text = text.trim();
             if texts.contains(&text) {
                 return Ok(text.into());
             }
-            unusable(Reason::NoChoice {
-                value: quoted(text),
-                choices: "the texts of its option",
-            })
+            unusable(Reason::NoChoice { value: quoted(text), choices: "the texts of its option" })
         }
         (Kind::Bool, Json::Bool(flag)) => Ok(Json::Bool(*flag)),
         (Kind::TimeZone, Json::Text(text)) => {
             let name = text.trim();
             match Zone::named(name) {
                 Some(_) => Ok(name.into()),
-                None => unusable(Reason::NoChoice {
-                    value: quoted(name),
-                    choices: "names such as Asia/Shanghai",
-                }),
+                None => unusable(Reason::NoChoice { value: quoted(name), choices: "names such as Asia/Shanghai" }),
             }
         }
         (Kind::Int(_) | Kind::CloudArea, _) => wrong_type("integer"),
@@ -259,9 +180,7 @@ fn checked(attribute: &Attribute, value: &Json, at: &FieldPath) -> Result<Json, 
 fn short_enough(text: &str, max_bytes: usize, at: &FieldPath) -> Result<Json, Vec<Fault>> {
     let text = text.trim();
     if text.len() > max_bytes {
-        return Err(vec![
-            Fault::new(Cause::ParamUnusable, at.clone()).because(Reason::TooLong { max_bytes }),
-        ]);
+        return Err(vec![Fault::new(Cause::ParamUnusable, at.clone()).because(Reason::TooLong { max_bytes })]);
     }
     Ok(text.into())
 }
@@ -271,10 +190,7 @@ fn joined_users(value: &Json, at: &FieldPath) -> Result<Json, Vec<Fault>> {
     let mut names = Vec::new();
     let mut faults = Vec::new();
     let mut wrong = |at: FieldPath, got: &Json| {
-        let reason = Reason::WrongType {
-            want: "string",
-            got: got.kind(),
-        };
+        let reason = Reason::WrongType { want: "string", got: got.kind() };
         faults.push(Fault::new(Cause::ParamUnusable, at).because(reason));
     };
     match value {
@@ -290,21 +206,12 @@ fn joined_users(value: &Json, at: &FieldPath) -> Result<Json, Vec<Fault>> {
         }
         other => wrong(at.clone(), other),
     }
-    if faults.is_empty() {
-        short_enough(&names.join(","), LONG_TEXT_BYTES, at)
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { short_enough(&names.join(","), LONG_TEXT_BYTES, at) } else { Err(faults) }
 }
 
 /// A host is known by an inner address; one whose address changes also by its agent (`topology` 9.1, 9.2).
 fn host_without_identity(record: &Object, at: &FieldPath) -> Vec<Fault> {
-    let blank = |field: &str| {
-        record
-            .get(field)
-            .and_then(Json::as_text)
-            .is_none_or(str::is_empty)
-    };
+    let blank = |field: &str| record.get(field).and_then(Json::as_text).is_none_or(str::is_empty);
     let not_set = |field: &str| Fault::new(Cause::NotSet, at.field(field)).because(Reason::Blank);
     let mut faults = Vec::new();
     if blank("bk_host_innerip") && blank("bk_host_innerip_v6") {
@@ -323,11 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn object(text: &str) -> Object {
-        parse(text.as_bytes(), Limits::default())
-            .unwrap()
-            .as_object()
-            .unwrap()
-            .clone()
+        parse(text.as_bytes(), Limits::default()).unwrap().as_object().unwrap().clone()
     }
 
     fn made(model: Model, given: &str) -> String {
@@ -335,10 +238,7 @@ mod tests {
     }
 
     fn wrong(faults: Vec<Fault>) -> Vec<(String, Cause)> {
-        faults
-            .into_iter()
-            .map(|fault| (fault.path.to_string(), fault.cause))
-            .collect()
+        faults.into_iter().map(|fault| (fault.path.to_string(), fault.cause)).collect()
     }
 
     #[test]
@@ -355,18 +255,10 @@ mod tests {
             )
         );
         // topology 5.2: the last two may be left out.
-        let lenient = made(
-            Model::Business,
-            r#"{"bk_biz_name":" b ","bk_biz_maintainer":"admin","language":null,"default":1,"x":2}"#,
-        );
-        assert!(
-            lenient.starts_with(r#"{"bk_biz_name":"b","life_cycle":"2""#),
-            "{lenient}"
-        );
-        assert!(
-            lenient.ends_with(r#""time_zone":"Asia/Shanghai","language":"1"}"#),
-            "{lenient}"
-        );
+        let lenient =
+            made(Model::Business, r#"{"bk_biz_name":" b ","bk_biz_maintainer":"admin","language":null,"default":1,"x":2}"#);
+        assert!(lenient.starts_with(r#"{"bk_biz_name":"b","life_cycle":"2""#), "{lenient}");
+        assert!(lenient.ends_with(r#""time_zone":"Asia/Shanghai","language":"1"}"#), "{lenient}");
     }
 
     #[test]
@@ -384,10 +276,7 @@ mod tests {
         );
         // Recording module.create.default_category.
         assert_eq!(
-            made(
-                Model::Module,
-                r#"{"bk_module_name":"m_default","bk_parent_id":5,"host_apply_enabled":true}"#
-            ),
+            made(Model::Module, r#"{"bk_module_name":"m_default","bk_parent_id":5,"host_apply_enabled":true}"#),
             concat!(
                 r#"{"bk_module_name":"m_default","bk_module_type":"1","operator":null,"bk_bak_operator":null,"#,
                 r#""host_apply_enabled":false}"#
@@ -435,10 +324,7 @@ mod tests {
         let host = create(Model::Host, &object(given), &FieldPath::root()).unwrap();
         for (field, value) in [
             ("bk_host_innerip", "10.0.0.1,10.0.0.2".into()),
-            (
-                "bk_host_innerip_v6",
-                "0000:0000:0000:0000:0000:0000:0000:0001".into(),
-            ),
+            ("bk_host_innerip_v6", "0000:0000:0000:0000:0000:0000:0000:0001".into()),
             ("operator", "ann,tom".into()),
             ("bk_bak_operator", "".into()),
             ("bk_addressing", "static".into()),
@@ -454,59 +340,21 @@ mod tests {
         use Cause::{NotSet, ParamInvalid, ParamUnusable};
         let check = |model, given: &str, want: &[(&str, Cause)]| {
             let faults = create(model, &object(given), &"data".into()).unwrap_err();
-            let want: Vec<_> = want
-                .iter()
-                .map(|(field, cause)| (format!("data.{field}"), *cause))
-                .collect();
+            let want: Vec<_> = want.iter().map(|(field, cause)| (format!("data.{field}"), *cause)).collect();
             assert_eq!(wrong(faults), want, "{given}");
         };
         // Recordings biz.create.missing_name, set.create.empty_name.
-        check(
-            Model::Business,
-            r#"{"bk_biz_maintainer":"admin"}"#,
-            &[("bk_biz_name", NotSet)],
-        );
-        check(
-            Model::Business,
-            "{}",
-            &[("bk_biz_name", NotSet), ("bk_biz_maintainer", NotSet)],
-        );
-        check(
-            Model::Set,
-            r#"{"bk_set_name":""}"#,
-            &[("bk_set_name", NotSet)],
-        );
-        check(
-            Model::Set,
-            r#"{"bk_set_name":" \t"}"#,
-            &[("bk_set_name", NotSet)],
-        );
-        check(
-            Model::Set,
-            r#"{"bk_set_name":null}"#,
-            &[("bk_set_name", NotSet)],
-        );
+        check(Model::Business, r#"{"bk_biz_maintainer":"admin"}"#, &[("bk_biz_name", NotSet)]);
+        check(Model::Business, "{}", &[("bk_biz_name", NotSet), ("bk_biz_maintainer", NotSet)]);
+        check(Model::Set, r#"{"bk_set_name":""}"#, &[("bk_set_name", NotSet)]);
+        check(Model::Set, r#"{"bk_set_name":" \t"}"#, &[("bk_set_name", NotSet)]);
+        check(Model::Set, r#"{"bk_set_name":null}"#, &[("bk_set_name", NotSet)]);
         // topology 17: 9.
-        for name in [
-            "a b", "a/b", "a\\\\b", "a|b", "a:b", "a*b", "a,b", "a<b", "a>b", "a\\\"b", "a?b",
-            "a#b", "a\\tb",
-        ] {
-            check(
-                Model::Set,
-                &format!("{{\"bk_set_name\":\"{name}\"}}"),
-                &[("bk_set_name", ParamInvalid)],
-            );
+        for name in ["a b", "a/b", "a\\\\b", "a|b", "a:b", "a*b", "a,b", "a<b", "a>b", "a\\\"b", "a?b", "a#b", "a\\tb"] {
+            check(Model::Set, &format!("{{\"bk_set_name\":\"{name}\"}}"), &[("bk_set_name", ParamInvalid)]);
         }
-        check(
-            Model::Set,
-            &format!("{{\"bk_set_name\":\"{}\"}}", "n".repeat(257)),
-            &[("bk_set_name", ParamInvalid)],
-        );
-        check(
-            Model::Set,
-            r#"{"bk_set_name":7}"#,
-            &[("bk_set_name", ParamUnusable)],
-        );
+        check(Model::Set, &format!("{{\"bk_set_name\":\"{}\"}}", "n".repeat(257)), &[("bk_set_name", ParamInvalid)]);
+        check(Model::Set, r#"{"bk_set_name":7}"#, &[("bk_set_name", ParamUnusable)]);
         check(
             Model::Set,
             r#"{"bk_set_name":"s","bk_set_desc":1,"bk_set_env":"4","bk_service_status":1,"bk_capacity":0}"#,
@@ -517,105 +365,46 @@ mod tests {
                 ("bk_capacity", ParamUnusable),
             ],
         );
-        check(
-            Model::Set,
-            r#"{"bk_set_name":"s","bk_capacity":1.0}"#,
-            &[("bk_capacity", ParamUnusable)],
-        );
-        check(
-            Model::Set,
-            r#"{"bk_set_name":"s","bk_capacity":"1"}"#,
-            &[("bk_capacity", ParamUnusable)],
-        );
+        check(Model::Set, r#"{"bk_set_name":"s","bk_capacity":1.0}"#, &[("bk_capacity", ParamUnusable)]);
+        check(Model::Set, r#"{"bk_set_name":"s","bk_capacity":"1"}"#, &[("bk_capacity", ParamUnusable)]);
         let long = |n: usize| format!(r#"{{"bk_set_name":"s","description":"{}"}}"#, "d".repeat(n));
         check(Model::Set, &long(2001), &[("description", ParamUnusable)]);
         assert!(create(Model::Set, &object(&long(2000)), &FieldPath::root()).is_ok());
-        let business =
-            |more: &str| format!(r#"{{"bk_biz_name":"b","bk_biz_maintainer":"a",{more}}}"#);
-        check(
-            Model::Business,
-            &business(r#""time_zone":"Mars/Base""#),
-            &[("time_zone", ParamUnusable)],
-        );
-        check(
-            Model::Business,
-            &business(r#""operator":["a"]"#),
-            &[("operator", ParamUnusable)],
-        );
+        let business = |more: &str| format!(r#"{{"bk_biz_name":"b","bk_biz_maintainer":"a",{more}}}"#);
+        check(Model::Business, &business(r#""time_zone":"Mars/Base""#), &[("time_zone", ParamUnusable)]);
+        check(Model::Business, &business(r#""operator":["a"]"#), &[("operator", ParamUnusable)]);
         // topology 17: 24; recording host.add.bad_ip.
-        check(
-            Model::Host,
-            r#"{"bk_host_innerip":"999.0.0.1"}"#,
-            &[("bk_host_innerip", ParamUnusable)],
-        );
+        check(Model::Host, r#"{"bk_host_innerip":"999.0.0.1"}"#, &[("bk_host_innerip", ParamUnusable)]);
         check(Model::Host, "{}", &[("bk_host_innerip", NotSet)]);
         let host = |more: &str| format!(r#"{{"bk_host_innerip":"10.0.0.1",{more}}}"#);
-        check(
-            Model::Host,
-            &host(r#""bk_cloud_id":-1"#),
-            &[("bk_cloud_id", ParamUnusable)],
-        );
-        check(
-            Model::Host,
-            &host(r#""bk_cloud_id":"0""#),
-            &[("bk_cloud_id", ParamUnusable)],
-        );
-        check(
-            Model::Host,
-            &host(r#""bk_addressing":"dynamic""#),
-            &[("bk_agent_id", NotSet)],
-        );
-        check(
-            Model::Host,
-            &host(r#""bk_agent_id":"a-b""#),
-            &[("bk_agent_id", ParamUnusable)],
-        );
-        check(
-            Model::Host,
-            &host(r#""bk_state":"broken""#),
-            &[("bk_state", ParamUnusable)],
-        );
-        check(
-            Model::Host,
-            &host(r#""operator":["a",1]"#),
-            &[("operator[1]", ParamUnusable)],
-        );
+        check(Model::Host, &host(r#""bk_cloud_id":-1"#), &[("bk_cloud_id", ParamUnusable)]);
+        check(Model::Host, &host(r#""bk_cloud_id":"0""#), &[("bk_cloud_id", ParamUnusable)]);
+        check(Model::Host, &host(r#""bk_addressing":"dynamic""#), &[("bk_agent_id", NotSet)]);
+        check(Model::Host, &host(r#""bk_agent_id":"a-b""#), &[("bk_agent_id", ParamUnusable)]);
+        check(Model::Host, &host(r#""bk_state":"broken""#), &[("bk_state", ParamUnusable)]);
+        check(Model::Host, &host(r#""operator":["a",1]"#), &[("operator[1]", ParamUnusable)]);
     }
 
     #[test]
     fn updates_touch_only_what_they_name_and_may_change() {
-        let stored = object(
-            r#"{"bk_host_id":1,"bk_host_innerip":"10.0.0.1","bk_asset_id":"a1","bk_sn":"s","import_from":null}"#,
-        );
+        let stored =
+            object(r#"{"bk_host_id":1,"bk_host_innerip":"10.0.0.1","bk_asset_id":"a1","bk_sn":"s","import_from":null}"#);
         // topology 17: 23; recording host.add.duplicate_ip: the asset id stays.
         let given = r#"{"bk_host_innerip":"10.9.9.9","bk_cloud_id":7,"bk_asset_id":"dup","bk_sn":" t ","import_from":"3","x":1,
             "create_time":"never","bk_host_id":9,"bk_cloud_host_identifier":true}"#;
         let updated = update(Model::Host, &stored, &object(given), &FieldPath::root()).unwrap();
-        let want = object(
-            r#"{"bk_host_id":1,"bk_host_innerip":"10.0.0.1","bk_asset_id":"a1","bk_sn":"t","import_from":null}"#,
-        );
+        let want =
+            object(r#"{"bk_host_id":1,"bk_host_innerip":"10.0.0.1","bk_asset_id":"a1","bk_sn":"t","import_from":null}"#);
         assert_eq!(updated, want);
-        let faults = update(
-            Model::Host,
-            &stored,
-            &object(r#"{"bk_cpu":0,"bk_sla":"9","bk_sn":"ok"}"#),
-            &"host_info.0".into(),
-        );
+        let faults =
+            update(Model::Host, &stored, &object(r#"{"bk_cpu":0,"bk_sla":"9","bk_sn":"ok"}"#), &"host_info.0".into());
         let want = [
             ("host_info.0.bk_sla".to_owned(), Cause::ParamUnusable),
             ("host_info.0.bk_cpu".to_owned(), Cause::ParamUnusable),
         ];
         assert_eq!(wrong(faults.unwrap_err()), want);
-        let faults = update(
-            Model::Module,
-            &Object::new(),
-            &object(r#"{"bk_module_name":""}"#),
-            &FieldPath::root(),
-        );
-        assert_eq!(
-            wrong(faults.unwrap_err()),
-            [("bk_module_name".to_owned(), Cause::NotSet)]
-        );
+        let faults = update(Model::Module, &Object::new(), &object(r#"{"bk_module_name":""}"#), &FieldPath::root());
+        assert_eq!(wrong(faults.unwrap_err()), [("bk_module_name".to_owned(), Cause::NotSet)]);
     }
 
     #[test]

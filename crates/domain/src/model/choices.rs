@@ -2,47 +2,27 @@
 
 use super::Choices;
 
-pub(super) static LIFE_CYCLE: Choices = Choices {
-    of: &[("1", "测试中"), ("2", "已上线"), ("3", "停运")],
-    default: Some("2"),
-    listed: "1, 2, 3",
-};
+pub(super) static LIFE_CYCLE: Choices =
+    Choices { of: &[("1", "测试中"), ("2", "已上线"), ("3", "停运")], default: Some("2"), listed: "1, 2, 3" };
 
-pub(super) static LANGUAGE: Choices = Choices {
-    of: &[("1", "中文"), ("2", "English")],
-    default: Some("1"),
-    listed: "1, 2",
-};
+pub(super) static LANGUAGE: Choices =
+    Choices { of: &[("1", "中文"), ("2", "English")], default: Some("1"), listed: "1, 2" };
 
-pub(super) static SET_ENVIRONMENT: Choices = Choices {
-    of: &[("1", "测试"), ("2", "体验"), ("3", "正式")],
-    default: Some("3"),
-    listed: "1, 2, 3",
-};
+pub(super) static SET_ENVIRONMENT: Choices =
+    Choices { of: &[("1", "测试"), ("2", "体验"), ("3", "正式")], default: Some("3"), listed: "1, 2, 3" };
 
-pub(super) static SERVICE_STATUS: Choices = Choices {
-    of: &[("1", "开放"), ("2", "关闭")],
-    default: Some("1"),
-    listed: "1, 2",
-};
+pub(super) static SERVICE_STATUS: Choices =
+    Choices { of: &[("1", "开放"), ("2", "关闭")], default: Some("1"), listed: "1, 2" };
 
-pub(super) static MODULE_TYPE: Choices = Choices {
-    of: &[("1", "普通"), ("2", "数据库")],
-    default: Some("1"),
-    listed: "1, 2",
-};
+pub(super) static MODULE_TYPE: Choices =
+    Choices { of: &[("1", "普通"), ("2", "数据库")], default: Some("1"), listed: "1, 2" };
 
-pub(super) static SLA: Choices = Choices {
-    of: &[("1", "L1"), ("2", "L2"), ("3", "L3")],
-    default: None,
-    listed: "1, 2, 3",
-};
+pub(super) static SLA: Choices = Choices { of: &[("1", "L1"), ("2", "L2"), ("3", "L3")], default: None, listed: "1, 2, 3" };
 
-pub(super) static CARRIER: Choices = Choices {
-    of: &[("0", "其他"), ("1", "电信"), ("2", "联通"), ("3", "移动")],
-    default: None,
-    listed: "0, 1, 2, 3",
-};
+pub(super) static CARRIER: Choices =
+    Choices {
+        of: &[("0", "其他"), ("1", "电信"), ("2", "联通"), ("3", "移动")], default: None, listed: "0, 1, 2, 3"
+    };
 
 pub(super) static OPERATING_SYSTEM: Choices = Choices {
     of: &[
@@ -59,31 +39,14 @@ pub(super) static OPERATING_SYSTEM: Choices = Choices {
     listed: "1 to 8",
 };
 
-pub(super) static IMPORT_FROM: Choices = Choices {
-    of: &[("1", "excel"), ("2", "agent"), ("3", "api")],
-    default: None,
-    listed: "1, 2, 3",
-};
+pub(super) static IMPORT_FROM: Choices =
+    Choices { of: &[("1", "excel"), ("2", "agent"), ("3", "api")], default: None, listed: "1, 2, 3" };
 
-pub(super) static HOST_STATE: &[&str] = &[
-    "运营中[需告警]",
-    "运营中[无告警]",
-    "开发中[需告警]",
-    "开发中[无告警]",
-    "备用机",
-    "测试中",
-    "故障中",
-];
+pub(super) static HOST_STATE: &[&str] =
+    &["运营中[需告警]", "运营中[无告警]", "开发中[需告警]", "开发中[无告警]", "备用机", "测试中", "故障中"];
 
 pub(super) static CLOUD_HOST_STATUS: Choices = Choices {
-    of: &[
-        ("1", "未知"),
-        ("2", "启动中"),
-        ("3", "运行中"),
-        ("4", "停止中"),
-        ("5", "已停止"),
-        ("6", "已销毁"),
-    ],
+    of: &[("1", "未知"), ("2", "启动中"), ("3", "运行中"), ("4", "停止中"), ("5", "已停止"), ("6", "已销毁")],
     default: None,
     listed: "1 to 6",
 };
@@ -111,23 +74,14 @@ pub(super) static CLOUD_VENDOR: Choices = Choices {
     listed: "1 to 16",
 };
 
-pub(super) static ARCHITECTURE: Choices = Choices {
-    of: &[("x86", "X86"), ("arm", "ARM")],
-    default: Some("x86"),
-    listed: "x86, arm",
-};
+pub(super) static ARCHITECTURE: Choices =
+    Choices { of: &[("x86", "X86"), ("arm", "ARM")], default: Some("x86"), listed: "x86, arm" };
 
-pub(super) static ADDRESSING: Choices = Choices {
-    of: &[("static", "静态"), ("dynamic", "动态")],
-    default: Some("static"),
-    listed: "static, dynamic",
-};
+pub(super) static ADDRESSING: Choices =
+    Choices { of: &[("static", "静态"), ("dynamic", "动态")], default: Some("static"), listed: "static, dynamic" };
 
-pub(super) static PROTOCOL: Choices = Choices {
-    of: &[("1", "TCP"), ("2", "UDP"), ("3", "TCP6"), ("4", "UDP6")],
-    default: Some("1"),
-    listed: "1, 2, 3, 4",
-};
+pub(super) static PROTOCOL: Choices =
+    Choices { of: &[("1", "TCP"), ("2", "UDP"), ("3", "TCP6"), ("4", "UDP6")], default: Some("1"), listed: "1, 2, 3, 4" };
 
 /// Codes of GB/T 2260.
 pub(super) static PROVINCE: Choices = Choices {

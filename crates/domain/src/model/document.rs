@@ -14,9 +14,7 @@ const CREATOR: &str = "cc_system";
 /// The documents of all built-in attributes in the order of their numbers. `time` is when the store was made, in the form
 /// `2006-01-02 15:04:05`.
 pub fn built_in_documents(time: &str) -> Vec<Object> {
-    catalogue()
-        .map(|(number, model, attribute)| document_of(number, model, attribute, time))
-        .collect()
+    catalogue().map(|(number, model, attribute)| document_of(number, model, attribute, time)).collect()
 }
 
 /// The document of one attribute.
@@ -61,10 +59,7 @@ wire_input! {
 
 /// The attributes a request asks for, out of these documents. The whole body is the filter: every key is compared with the
 /// documents, and one that they do not have matches none. `bk_supplier_account` and credentials were taken out before.
-pub fn search_attributes(
-    filter: &Object,
-    documents: Vec<Object>,
-) -> Result<Vec<Object>, Vec<Fault>> {
+pub fn search_attributes(filter: &Object, documents: Vec<Object>) -> Result<Vec<Object>, Vec<Fault>> {
     let mut filter = filter.clone();
     let page = match filter.remove("page") {
         None | Some(Json::Null) => Page::all(),
@@ -73,11 +68,7 @@ pub fn search_attributes(
     let business = match filter.remove("bk_biz_id") {
         None | Some(Json::Null) => 0,
         Some(Json::Int(business)) => business,
-        Some(_) => {
-            return Err(vec![
-                Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::NeedsInteger),
-            ]);
-        }
+        Some(_) => return Err(vec![Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::NeedsInteger)]),
     };
     let condition = Condition::parse(&filter, &FieldPath::root())?;
     let wanted = |document: &Object| {
@@ -87,15 +78,8 @@ pub fn search_attributes(
         known && shown("bk_issystem") && shown("bk_isapi") && condition.matches(document)
     };
     let mut found: Vec<Object> = documents.into_iter().filter(wanted).collect();
-    let by = |field: &str| SortKey {
-        field: field.to_owned(),
-        descending: false,
-    };
-    Page {
-        sort: vec![by("bk_property_index"), by("id")],
-        ..Page::all()
-    }
-    .sort_rows(&mut found, |document| document);
+    let by = |field: &str| SortKey { field: field.to_owned(), descending: false };
+    Page { sort: vec![by("bk_property_index"), by("id")], ..Page::all() }.sort_rows(&mut found, |document| document);
     Ok(page.take(found, |document| document))
 }
 
@@ -103,8 +87,7 @@ pub fn search_attributes(
 fn read_page(page: Json) -> Result<Page, Vec<Fault>> {
     let body = Object::from_iter([("page".to_owned(), page)]);
     let PagedIn { page } = Decoder::decode(Json::Object(body), false)?;
-    page.counted(Cause::ParamInvalid)
-        .map_err(|failure| failure.faults().to_vec())
+    page.counted(Cause::ParamInvalid).map_err(|failure| failure.faults().to_vec())
 }
 
 /// What `option` says of a kind of value.
@@ -113,16 +96,12 @@ fn option(kind: Kind) -> Json {
         Kind::ShortText(TextRule::AgentId) => "^[a-zA-Z0-9]{0,64}$".into(),
         Kind::Addresses(Family::V4) => IPV4_LIST.into(),
         Kind::Addresses(Family::V6) => IPV6_LIST.into(),
-        Kind::Int(Some((min, max))) => {
-            Json::Object(members([("min", Json::Int(min)), ("max", Json::Int(max))]))
-        }
+        Kind::Int(Some((min, max))) => Json::Object(members([("min", Json::Int(min)), ("max", Json::Int(max))])),
         Kind::Enum(choices) => choice_list(choices),
         Kind::List(texts) => Json::List(texts.iter().map(|text| (*text).into()).collect()),
         Kind::Bool => Json::Bool(false),
         Kind::BindRows => Json::List(bind_columns()),
-        Kind::ShortText(TextRule::Any | TextRule::NodeName) | Kind::LongText | Kind::Int(None) => {
-            "".into()
-        }
+        Kind::ShortText(TextRule::Any | TextRule::NodeName) | Kind::LongText | Kind::Int(None) => "".into(),
         Kind::Users(_) | Kind::TimeZone | Kind::Time | Kind::CloudArea => "".into(),
     }
 }
@@ -132,10 +111,8 @@ const IPV4_LIST: &str = concat!(
     r"^((25[0-5]|2[0-4]\d|1?\d{1,2})\.){3}(25[0-5]|2[0-4]\d|1?\d{1,2})",
     r"(,((25[0-5]|2[0-4]\d|1?\d{1,2})\.){3}(25[0-5]|2[0-4]\d|1?\d{1,2}))*$",
 );
-const IPV6_LIST: &str = concat!(
-    r"^[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f.]{0,15}){2,7}",
-    r"(,[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f.]{0,15}){2,7})*$",
-);
+const IPV6_LIST: &str =
+    concat!(r"^[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f.]{0,15}){2,7}", r"(,[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f.]{0,15}){2,7})*$",);
 const BIND_IP: &str = concat!(
     r"^(((25[0-5]|2[0-4]\d|1?\d{1,2})\.){3}(25[0-5]|2[0-4]\d|1?\d{1,2})",
     r"|[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f.]{0,15}){2,7}(%[0-9A-Za-z]+)?)$",
@@ -179,23 +156,14 @@ fn bind_columns() -> Vec<Json> {
     vec![
         column("ip", "IP", "singlechar", BIND_IP.into(), false),
         column("port", "Port", "singlechar", BIND_PORT.into(), true),
-        column(
-            "protocol",
-            "Protocol",
-            "enum",
-            choice_list(&choices::PROTOCOL),
-            true,
-        ),
+        column("protocol", "Protocol", "enum", choice_list(&choices::PROTOCOL), true),
         column("enable", "Enable", "bool", Json::Null, true),
         column("template_row_id", "RowID", "int", Json::Null, false),
     ]
 }
 
 fn members<const N: usize>(members: [(&str, Json); N]) -> Object {
-    members
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
+    members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
@@ -205,20 +173,11 @@ mod tests {
 
     fn search(filter: &str) -> Result<Vec<Object>, Vec<Fault>> {
         let filter = parse(filter.as_bytes(), Limits::default()).unwrap();
-        search_attributes(
-            filter.as_object().unwrap(),
-            built_in_documents("2023-01-01 00:00:00"),
-        )
+        search_attributes(filter.as_object().unwrap(), built_in_documents("2023-01-01 00:00:00"))
     }
 
     fn ids(filter: &str) -> Vec<String> {
-        let id = |document: &Object| {
-            document
-                .get("bk_property_id")
-                .and_then(Json::as_text)
-                .unwrap()
-                .to_owned()
-        };
+        let id = |document: &Object| document.get("bk_property_id").and_then(Json::as_text).unwrap().to_owned();
         search(filter).unwrap().iter().map(id).collect()
     }
 
@@ -245,30 +204,14 @@ mod tests {
     #[test]
     fn the_attributes_of_processes() {
         let process = ids(r#"{"bk_obj_id":"process"}"#);
-        assert_eq!(
-            process[..4],
-            [
-                "bk_func_name",
-                "bk_process_name",
-                "bk_start_param_regex",
-                "description"
-            ]
-        );
+        assert_eq!(process[..4], ["bk_func_name", "bk_process_name", "bk_start_param_regex", "description"]);
         assert_eq!(process[4..7], ["work_path", "pid_file", "user"]);
         for hidden in ["bk_biz_id", "auto_start", "service_instance_id"] {
             assert!(!process.iter().any(|id| id == hidden), "{hidden}");
         }
-        let bind_info =
-            &search(r#"{"bk_obj_id":"process","bk_property_id":"bind_info"}"#).unwrap()[0];
+        let bind_info = &search(r#"{"bk_obj_id":"process","bk_property_id":"bind_info"}"#).unwrap()[0];
         assert_eq!(bind_info.get("bk_property_type"), Some(&"table".into()));
-        assert_eq!(
-            bind_info
-                .get("option")
-                .and_then(Json::as_list)
-                .unwrap()
-                .len(),
-            5
-        );
+        assert_eq!(bind_info.get("option").and_then(Json::as_list).unwrap().len(), 5);
     }
 
     #[test]
@@ -283,18 +226,9 @@ mod tests {
         assert_eq!(ids(r#"{"bk_obj_id":"module"}"#).len(), 8);
         assert_eq!(ids(r#"{"bk_obj_id":"plat"}"#).len(), 0);
         assert_eq!(ids(r#"{"bk_obj_id":"biz","isrequired":true}"#).len(), 4);
-        assert_eq!(
-            ids(r#"{"bk_obj_id":{"$in":["set"]},"bk_property_type":"int"}"#),
-            ["bk_capacity"]
-        );
-        assert_eq!(
-            ids(r#"{"bk_obj_id":"set","page":{"start":1,"limit":2}}"#),
-            ["bk_set_desc", "bk_set_env"]
-        );
-        assert_eq!(
-            ids(r#"{"bk_obj_id":"set","page":{"limit":1,"sort":"-bk_property_id"}}"#),
-            ["description"]
-        );
+        assert_eq!(ids(r#"{"bk_obj_id":{"$in":["set"]},"bk_property_type":"int"}"#), ["bk_capacity"]);
+        assert_eq!(ids(r#"{"bk_obj_id":"set","page":{"start":1,"limit":2}}"#), ["bk_set_desc", "bk_set_env"]);
+        assert_eq!(ids(r#"{"bk_obj_id":"set","page":{"limit":1,"sort":"-bk_property_id"}}"#), ["description"]);
         let refused = |filter: &str| search(filter).unwrap_err()[0].path.to_string();
         assert_eq!(refused(r#"{"bk_biz_id":"2"}"#), "bk_biz_id");
         assert_eq!(refused(r#"{"page":{"limit":"2"}}"#), "page.limit");
@@ -312,30 +246,17 @@ mod tests {
         let found = |business: i64| {
             let filter = Object::from_iter([("bk_biz_id".to_owned(), Json::Int(business))]);
             let found = search_attributes(&filter, documents.clone()).unwrap();
-            found
-                .iter()
-                .any(|document| document.get("id") == Some(&Json::Int(1000)))
+            found.iter().any(|document| document.get("id") == Some(&Json::Int(1000)))
         };
         assert!(found(7) && !found(0) && !found(8));
     }
 
     #[test]
     fn the_patterns_for_forms_are_regular_expressions_that_let_good_values_through() {
-        let matches =
-            |pattern: &str, text: &str| regex::Regex::new(pattern).unwrap().is_match(text);
+        let matches = |pattern: &str, text: &str| regex::Regex::new(pattern).unwrap().is_match(text);
         assert!(matches(IPV4_LIST, "10.0.0.1,10.0.0.255") && !matches(IPV4_LIST, "256.1.1.1"));
-        assert!(
-            matches(IPV6_LIST, "::1,2001:db8::ffff:1.2.3.4,::") && !matches(IPV6_LIST, "10.0.0.1")
-        );
-        assert!(
-            matches(BIND_IP, "0.0.0.0")
-                && matches(BIND_IP, "fe80::1%eth0")
-                && !matches(BIND_IP, "localhost")
-        );
-        assert!(
-            matches(BIND_PORT, "8000-8100")
-                && matches(BIND_PORT, "65535")
-                && !matches(BIND_PORT, "65536")
-        );
+        assert!(matches(IPV6_LIST, "::1,2001:db8::ffff:1.2.3.4,::") && !matches(IPV6_LIST, "10.0.0.1"));
+        assert!(matches(BIND_IP, "0.0.0.0") && matches(BIND_IP, "fe80::1%eth0") && !matches(BIND_IP, "localhost"));
+        assert!(matches(BIND_PORT, "8000-8100") && matches(BIND_PORT, "65535") && !matches(BIND_PORT, "65536"));
     }
 }

@@ -4,30 +4,12 @@ use super::choices::*;
 use super::{Attribute, Choices, Group, Kind, TextRule, UsersForm};
 use crate::address::Family;
 
-const BASE: Group = Group {
-    id: "default",
-    name: "基础信息",
-};
-const ROLE: Group = Group {
-    id: "role",
-    name: "角色",
-};
-const AUTO: Group = Group {
-    id: "auto",
-    name: "主机系统配置",
-};
-const NONE: Group = Group {
-    id: "none",
-    name: "none",
-};
-const PORT: Group = Group {
-    id: "proc_port",
-    name: "监听信息",
-};
-const MANAGE: Group = Group {
-    id: "proc_mgr",
-    name: "进程管理信息",
-};
+const BASE: Group = Group { id: "default", name: "基础信息" };
+const ROLE: Group = Group { id: "role", name: "角色" };
+const AUTO: Group = Group { id: "auto", name: "主机系统配置" };
+const NONE: Group = Group { id: "none", name: "none" };
+const PORT: Group = Group { id: "proc_port", name: "监听信息" };
+const MANAGE: Group = Group { id: "proc_mgr", name: "进程管理信息" };
 
 impl Attribute {
     const fn new(id: &'static str, name: &'static str, kind: Kind) -> Self {
@@ -115,9 +97,7 @@ const fn int(id: &'static str, name: &'static str, min: i64, max: i64) -> Attrib
 
 /// A reference to another record, known to the operation only.
 const fn reference(id: &'static str, name: &'static str) -> Attribute {
-    Attribute::new(id, name, Kind::Int(None))
-        .hidden()
-        .by_server()
+    Attribute::new(id, name, Kind::Int(None)).hidden().by_server()
 }
 
 const fn choice(id: &'static str, name: &'static str, choices: &'static Choices) -> Attribute {
@@ -141,9 +121,7 @@ const fn switch(id: &'static str, name: &'static str) -> Attribute {
 }
 
 const fn created_at() -> Attribute {
-    Attribute::new("bk_created_at", "创建时间", Kind::Time)
-        .fixed()
-        .by_server()
+    Attribute::new("bk_created_at", "创建时间", Kind::Time).fixed().by_server()
 }
 
 const fn created_by() -> Attribute {
@@ -151,9 +129,7 @@ const fn created_by() -> Attribute {
 }
 
 const fn updated_at() -> Attribute {
-    Attribute::new("bk_updated_at", "更新时间", Kind::Time)
-        .fixed()
-        .by_server()
+    Attribute::new("bk_updated_at", "更新时间", Kind::Time).fixed().by_server()
 }
 
 const fn updated_by() -> Attribute {
@@ -163,20 +139,13 @@ const fn updated_by() -> Attribute {
 pub(super) static BUSINESS: &[Attribute] = &[
     short("bk_biz_name", "业务名").required(),
     choice("life_cycle", "生命周期", &LIFE_CYCLE),
-    users("bk_biz_maintainer", "运维人员")
-        .group(ROLE)
-        .required(),
+    users("bk_biz_maintainer", "运维人员").group(ROLE).required(),
     users("bk_biz_productor", "产品人员").group(ROLE),
     users("bk_biz_tester", "测试人员").group(ROLE),
     users("bk_biz_developer", "开发人员").group(ROLE),
     users("operator", "操作人员").group(ROLE),
-    Attribute::new("time_zone", "时区", Kind::TimeZone)
-        .required()
-        .fixed()
-        .never_null(),
-    choice("language", "语言", &LANGUAGE)
-        .required()
-        .never_null(),
+    Attribute::new("time_zone", "时区", Kind::TimeZone).required().fixed().never_null(),
+    choice("language", "语言", &LANGUAGE).required().never_null(),
     created_at().at(1),
     created_by().at(2),
     updated_at().at(3),
@@ -191,11 +160,7 @@ pub(super) static SET: &[Attribute] = &[
     choice("bk_service_status", "服务状态", &SERVICE_STATUS),
     long("description", "备注"),
     int("bk_capacity", "设计容量", 1, 999_999_999),
-    Attribute::new("bk_parent_id", "", Kind::Int(None))
-        .required()
-        .fixed()
-        .system()
-        .by_server(),
+    Attribute::new("bk_parent_id", "", Kind::Int(None)).required().fixed().system().by_server(),
     reference("set_template_id", "集群模板ID").fixed().at(1),
     reference("set_template_version", "集群模板").at(2),
     created_at().at(3),
@@ -211,17 +176,9 @@ pub(super) static MODULE: &[Attribute] = &[
     choice("bk_module_type", "模块类型", &MODULE_TYPE),
     users("operator", "主要维护人"),
     users("bk_bak_operator", "备份维护人"),
-    reference("bk_parent_id", "模块实例的父节点ID")
-        .required()
-        .fixed()
-        .system(),
-    reference("service_category_id", "服务分类ID")
-        .required()
-        .at(1),
-    reference("service_template_id", "服务模板ID")
-        .required()
-        .fixed()
-        .at(2),
+    reference("bk_parent_id", "模块实例的父节点ID").required().fixed().system(),
+    reference("service_category_id", "服务分类ID").required().at(1),
+    reference("service_template_id", "服务模板ID").required().fixed().at(2),
     reference("set_template_id", "集群模板ID").fixed().at(3),
     switch("host_apply_enabled", "主机属性自动应用").at(4),
     created_at().at(5),
@@ -241,9 +198,7 @@ pub(super) static HOST: &[Attribute] = &[
     long("bk_comment", "备注"),
     int("bk_service_term", "质保年限", 1, 10).fixed(),
     choice("bk_sla", "SLA级别", &SLA),
-    Attribute::new("bk_cloud_id", "管控区域", Kind::CloudArea)
-        .fixed()
-        .never_null(),
+    Attribute::new("bk_cloud_id", "管控区域", Kind::CloudArea).fixed().never_null(),
     choice("bk_state_name", "所在国家", &COUNTRY),
     choice("bk_province_name", "所在省份", &PROVINCE),
     choice("bk_isp_name", "所属运营商", &CARRIER),
@@ -255,51 +210,22 @@ pub(super) static HOST: &[Attribute] = &[
     short("bk_os_kernel_version", "操作系统内核版本").group(AUTO),
     int("bk_cpu", "CPU逻辑核心数", 1, 1_000_000).group(AUTO),
     short("bk_cpu_module", "CPU型号").group(AUTO),
-    int("bk_mem", "内存容量(MB)", 1, 100_000_000)
-        .group(AUTO)
-        .unit("MB"),
-    int("bk_disk", "磁盘容量(GB)", 1, 100_000_000)
-        .group(AUTO)
-        .unit("GB"),
+    int("bk_mem", "内存容量(MB)", 1, 100_000_000).group(AUTO).unit("MB"),
+    int("bk_disk", "磁盘容量(GB)", 1, 100_000_000).group(AUTO).unit("GB"),
     short("bk_mac", "内网MAC地址").group(AUTO),
     short("bk_outer_mac", "外网MAC地址").group(AUTO),
-    choice("import_from", "录入方式", &IMPORT_FROM)
-        .group(NONE)
-        .fixed(),
-    Attribute::new("create_time", "录入时间", Kind::Time)
-        .group(NONE)
-        .fixed()
-        .by_server(),
+    choice("import_from", "录入方式", &IMPORT_FROM).group(NONE).fixed(),
+    Attribute::new("create_time", "录入时间", Kind::Time).group(NONE).fixed().by_server(),
     Attribute::new("bk_state", "当前状态", Kind::List(HOST_STATE)).at(1),
     short("bk_cloud_inst_id", "云主机实例ID").fixed().at(2),
-    choice("bk_cloud_host_status", "云主机状态", &CLOUD_HOST_STATUS)
-        .fixed()
-        .at(3),
-    choice("bk_cloud_vendor", "云厂商", &CLOUD_VENDOR)
-        .fixed()
-        .at(4),
-    choice("bk_cpu_architecture", "CPU架构", &ARCHITECTURE)
-        .group(AUTO)
-        .at(5),
-    addresses("bk_host_innerip_v6", "内网IPv6", Family::V6)
-        .fixed()
-        .at(6),
+    choice("bk_cloud_host_status", "云主机状态", &CLOUD_HOST_STATUS).fixed().at(3),
+    choice("bk_cloud_vendor", "云厂商", &CLOUD_VENDOR).fixed().at(4),
+    choice("bk_cpu_architecture", "CPU架构", &ARCHITECTURE).group(AUTO).at(5),
+    addresses("bk_host_innerip_v6", "内网IPv6", Family::V6).fixed().at(6),
     addresses("bk_host_outerip_v6", "外网IPv6", Family::V6).at(7),
-    Attribute::new(
-        "bk_agent_id",
-        "GSE Agent ID",
-        Kind::ShortText(TextRule::AgentId),
-    )
-    .fixed()
-    .at(8),
-    switch("bk_cloud_host_identifier", "云主机标识")
-        .fixed()
-        .system()
-        .at(9),
-    choice("bk_addressing", "寻址方式", &ADDRESSING)
-        .fixed()
-        .never_null()
-        .at(10),
+    Attribute::new("bk_agent_id", "GSE Agent ID", Kind::ShortText(TextRule::AgentId)).fixed().at(8),
+    switch("bk_cloud_host_identifier", "云主机标识").fixed().system().at(9),
+    choice("bk_addressing", "寻址方式", &ADDRESSING).fixed().never_null().at(10),
     short("bk_cloud_region", "云地域（Region）").fixed().at(11),
     short("bk_cloud_zone", "云可用区（Zone）").fixed().at(12),
     created_at().at(13),
@@ -318,33 +244,17 @@ pub(super) static PROCESS: &[Attribute] = &[
     long("pid_file", "PID文件路径").group(MANAGE).at(2),
     short("user", "启动用户").group(MANAGE).at(3),
     int("proc_num", "启动数量", 1, 10_000).group(MANAGE).at(4),
-    int("priority", "启动优先级", -100, 10_000)
-        .group(MANAGE)
-        .at(5),
+    int("priority", "启动优先级", -100, 10_000).group(MANAGE).at(5),
     long("start_cmd", "启动命令").group(MANAGE).at(6),
     long("stop_cmd", "停止命令").group(MANAGE).at(7),
     long("restart_cmd", "重启命令").group(MANAGE).at(8),
     long("face_stop_cmd", "强制停止命令").group(MANAGE).at(9),
     long("reload_cmd", "进程重载命令").group(MANAGE).at(10),
-    int("bk_start_check_secs", "启动等待时长", 0, 600)
-        .group(MANAGE)
-        .at(11)
-        .unit("s"),
-    int("timeout", "操作超时时长", 0, 10_000)
-        .group(MANAGE)
-        .at(12)
-        .unit("s"),
-    Attribute::new("auto_start", "是否自动拉起", Kind::Bool)
-        .group(MANAGE)
-        .hidden()
-        .at(13),
-    Attribute::new("bind_info", "bind_info", Kind::BindRows)
-        .group(PORT)
-        .at(14),
-    reference("service_instance_id", "服务实例ID")
-        .required()
-        .fixed()
-        .at(15),
+    int("bk_start_check_secs", "启动等待时长", 0, 600).group(MANAGE).at(11).unit("s"),
+    int("timeout", "操作超时时长", 0, 10_000).group(MANAGE).at(12).unit("s"),
+    Attribute::new("auto_start", "是否自动拉起", Kind::Bool).group(MANAGE).hidden().at(13),
+    Attribute::new("bind_info", "bind_info", Kind::BindRows).group(PORT).at(14),
+    reference("service_instance_id", "服务实例ID").required().fixed().at(15),
     created_at().at(16),
     created_by().at(17),
     updated_at().at(18),
