@@ -9,3 +9,4 @@ pub mod json;
 pub mod moment;
 pub mod process;
 pub mod service_instance;
+pub mod transfer;
