@@ -10,3 +10,5 @@ pub mod moment;
 pub mod process;
 pub mod service_instance;
 pub mod transfer;
+pub mod order;
+pub mod page;
