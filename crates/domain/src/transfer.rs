@@ -54,8 +54,16 @@ pub struct TransferRequest<'a> {
     pub business: BusinessId,
     pub hosts: &'a [HostId],
     pub targets: &'a [ModuleId],
-    /// Hosts keep the ordinary modules they have.
-    pub is_increment: bool,
+    pub kind: TransferKind,
+}
+
+/// What kind of modules hosts are sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferKind {
+    /// Ordinary modules that the caller names. An increment leaves hosts in the ordinary modules they have.
+    Ordinary { is_increment: bool },
+    /// The one built-in module that the operation stands for.
+    BuiltIn,
 }
 
 /// A host whose places change.
@@ -156,7 +164,7 @@ pub fn plan_transfer(
         .filter_map(|host_id| {
             let before = &places[host_id];
             let mut after = targets.clone();
-            if request.is_increment {
+            if request.kind == (TransferKind::Ordinary { is_increment: true }) {
                 let kept = before.iter().filter(|(_, module)| !module.is_built_in());
                 after.extend(kept);
             }
@@ -189,26 +197,22 @@ fn check_targets(
             Some(module) if module.business_id == request.business => {
                 targets.insert(*id, *module);
             }
-            Some(_) => faults.push(
-                Fault::new(Cause::ModuleNotInBusiness, at(i))
-                    .named(id.to_string())
-                    .with(request.business),
-            ),
-            None => faults.push(Fault::new(Cause::TargetModuleAbsent, at(i)).because(
+            // One of another business looks the same as none (`topology` 10.3).
+            _ => faults.push(Fault::new(Cause::TargetModuleAbsent, at(i)).because(
                 Reason::Absent {
                     value: id.to_string(),
                 },
             )),
         }
     }
-    if faults.is_empty() && (targets.len() > 1 || request.is_increment) {
-        let built_in = |id: &ModuleId| targets.get(id).is_some_and(ModulePlace::is_built_in);
-        let mixed = request
-            .targets
-            .iter()
-            .enumerate()
-            .filter(|(_, id)| built_in(id));
-        faults.extend(mixed.map(|(i, _)| Fault::new(Cause::BuiltInModuleMixed, at(i))));
+    if faults.is_empty() && request.kind != TransferKind::BuiltIn {
+        let cause = match targets.len() {
+            1 => Cause::UseBuiltInTransfer,
+            _ => Cause::BuiltInModuleMixed,
+        };
+        let named = request.targets.iter().enumerate();
+        let built_in = named.filter(|(_, id)| targets[id].is_built_in());
+        faults.extend(built_in.map(|(i, _)| Fault::new(cause, at(i))));
     }
     if faults.is_empty() {
         Ok(targets)
@@ -280,6 +284,11 @@ mod tests {
     const BUSINESS: BusinessId = BusinessId(3);
     const OTHER: BusinessId = BusinessId(4);
 
+    const PLAIN: TransferKind = TransferKind::Ordinary {
+        is_increment: false,
+    };
+    const INCREMENT: TransferKind = TransferKind::Ordinary { is_increment: true };
+
     /// Modules 1 to 3 of business 3 and 11 to 13 of business 4 are built in; 5 to 8 and 15 to 18 are ordinary.
     fn modules() -> Vec<ModulePlace> {
         let of = |business: BusinessId, first: i64| {
@@ -311,7 +320,7 @@ mod tests {
         state: &TransferState,
         hosts: &[i64],
         targets: &[i64],
-        is_increment: bool,
+        kind: TransferKind,
     ) -> Result<Moves, Vec<(Cause, String)>> {
         let hosts: Vec<_> = hosts.iter().copied().map(HostId).collect();
         let targets: Vec<_> = targets.iter().copied().map(ModuleId).collect();
@@ -320,7 +329,7 @@ mod tests {
             business: BUSINESS,
             hosts: &hosts,
             targets: &targets,
-            is_increment,
+            kind,
         };
         let ids = |modules: &[ModulePlace]| modules.iter().map(|m| m.id.get()).collect();
         plan_transfer(state, &request)
@@ -339,22 +348,27 @@ mod tests {
     #[test]
     fn hosts_go_where_they_are_sent() {
         let state = state(&[(1, 1), (2, 5), (2, 6), (3, 2)]);
-        let check = |hosts: &[i64], targets: &[i64], is_increment, want: &[(i64, &[i64])]| {
+        let check = |hosts: &[i64], targets: &[i64], kind, want: &[(i64, &[i64])]| {
             let want = want.iter().map(|(host, after)| (*host, after.to_vec()));
             assert_eq!(
-                plan(&state, hosts, targets, is_increment),
+                plan(&state, hosts, targets, kind),
                 Ok(want.collect::<Vec<_>>())
             );
         };
         // topology E33: a plain transfer leaves everything else.
-        check(&[2], &[7], false, &[(2, &[7])]);
+        check(&[2], &[7], PLAIN, &[(2, &[7])]);
         // topology E34: a module the host is in already stays untouched.
-        check(&[2], &[5, 7], false, &[(2, &[5, 7])]);
+        check(&[2], &[5, 7], PLAIN, &[(2, &[5, 7])]);
         // topology E35: an increment keeps ordinary modules and drops the built-in one.
-        check(&[1, 2], &[7], true, &[(1, &[7]), (2, &[5, 6, 7])]);
-        check(&[1, 2, 1], &[5], true, &[(1, &[5])]);
+        check(&[1, 2], &[7], INCREMENT, &[(1, &[7]), (2, &[5, 6, 7])]);
+        check(&[1, 2, 1], &[5], INCREMENT, &[(1, &[5])]);
         // topology 10.4: idle to idle changes nothing; from anywhere to idle.
-        check(&[1, 2, 3], &[1], false, &[(2, &[1]), (3, &[1])]);
+        check(
+            &[1, 2, 3],
+            &[1],
+            TransferKind::BuiltIn,
+            &[(2, &[1]), (3, &[1])],
+        );
     }
 
     #[test]
@@ -363,23 +377,23 @@ mod tests {
         let check = |state: &TransferState,
                      hosts: &[i64],
                      targets: &[i64],
-                     is_increment,
+                     kind,
                      want: &[(Cause, &str)]| {
             let want: Vec<_> = want.iter().map(|(c, at)| (*c, at.to_string())).collect();
-            assert_eq!(plan(state, hosts, targets, is_increment), Err(want));
+            assert_eq!(plan(state, hosts, targets, kind), Err(want));
         };
         use Cause::{
-            BuiltInModuleMixed, BusinessAbsent, BusinessArchived, HostsNotInBusiness,
-            ModuleNotInBusiness, NotSet, ParamUnusable, TargetModuleAbsent,
+            BuiltInModuleMixed, BusinessAbsent, BusinessArchived, HostsNotInBusiness, NotSet,
+            ParamUnusable, TargetModuleAbsent, UseBuiltInTransfer,
         };
         check(
             &state,
             &[99],
             &[5, 98, 15, 97],
-            false,
+            PLAIN,
             &[
                 (TargetModuleAbsent, "bk_module_id[1]"),
-                (ModuleNotInBusiness, "bk_module_id[2]"),
+                (TargetModuleAbsent, "bk_module_id[2]"),
                 (TargetModuleAbsent, "bk_module_id[3]"),
             ],
         );
@@ -388,24 +402,27 @@ mod tests {
             &state,
             &[1],
             &[1, 5, 2],
-            false,
+            PLAIN,
             &[
                 (BuiltInModuleMixed, "bk_module_id[0]"),
                 (BuiltInModuleMixed, "bk_module_id[2]"),
             ],
         );
+        // topology E37.
+        let lone = [(UseBuiltInTransfer, "bk_module_id[0]")];
+        check(&state, &[2], &[1], PLAIN, &lone);
         check(
             &state,
             &[2],
             &[1],
-            true,
-            &[(BuiltInModuleMixed, "bk_module_id[0]")],
+            INCREMENT,
+            &[(UseBuiltInTransfer, "bk_module_id[0]")],
         );
         check(
             &state,
             &[1, 99, 9, 0, -1],
             &[5],
-            false,
+            PLAIN,
             &[
                 (ParamUnusable, "bk_host_id[1]"),
                 (ParamUnusable, "bk_host_id[3]"),
@@ -417,24 +434,24 @@ mod tests {
             &state,
             &[9, 1, 8],
             &[5],
-            false,
+            PLAIN,
             &[
                 (HostsNotInBusiness, "bk_host_id[0]"),
                 (HostsNotInBusiness, "bk_host_id[2]"),
             ],
         );
-        check(&state, &[], &[5], false, &[(NotSet, "bk_host_id")]);
-        check(&state, &[1], &[], false, &[(NotSet, "bk_module_id")]);
+        check(&state, &[], &[5], PLAIN, &[(NotSet, "bk_host_id")]);
+        check(&state, &[1], &[], PLAIN, &[(NotSet, "bk_module_id")]);
         state.business = Some(BusinessState { is_archived: true });
         check(
             &state,
             &[1],
             &[5],
-            false,
+            PLAIN,
             &[(BusinessArchived, "bk_biz_id")],
         );
         state.business = None;
-        check(&state, &[1], &[5], false, &[(BusinessAbsent, "bk_biz_id")]);
+        check(&state, &[1], &[5], PLAIN, &[(BusinessAbsent, "bk_biz_id")]);
     }
 
     /// Where a host may be: one built-in module, or some ordinary ones, of one business.
@@ -457,7 +474,7 @@ mod tests {
             hosts in prop::collection::vec(whereabouts(), 1..6),
             asked in prop::collection::vec(0..7_i64, 0..6),
             targets in prop::collection::vec(prop_oneof![9 => 1..=8_i64, 1 => 11..=18_i64], 0..4),
-            is_increment in any::<bool>(),
+            kind in prop_oneof![4 => Just(PLAIN), 4 => Just(INCREMENT), 1 => Just(TransferKind::BuiltIn)],
         ) {
             let mut now: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
             for (host, modules) in hosts.iter().enumerate() {
@@ -465,16 +482,21 @@ mod tests {
             }
             let pairs: Vec<_> = now.iter().flat_map(|(host, modules)| modules.iter().map(|m| (*host, *m))).collect();
             let state = state(&pairs);
+            let targets = match kind {
+                // The operation looks its one module up itself.
+                TransferKind::BuiltIn => vec![1],
+                TransferKind::Ordinary { .. } => targets,
+            };
             let host_ids: Vec<_> = asked.iter().copied().map(HostId).collect();
             let target_ids: Vec<_> = targets.iter().copied().map(ModuleId).collect();
             let request = TransferRequest {
-                source: BUSINESS, business: BUSINESS, hosts: &host_ids, targets: &target_ids, is_increment,
+                source: BUSINESS, business: BUSINESS, hosts: &host_ids, targets: &target_ids, kind,
             };
             let kinds: HashMap<i64, ModulePlace> = modules().iter().map(|m| (m.id.get(), *m)).collect();
             let distinct: BTreeSet<_> = targets.iter().copied().collect();
             let is_fine = !asked.is_empty() && !targets.is_empty()
                 && targets.iter().all(|m| kinds.get(m).is_some_and(|m| m.business_id == BUSINESS))
-                && (distinct.len() == 1 && !is_increment || distinct.iter().all(|m| kinds[m].kind == 0))
+                && (kind == TransferKind::BuiltIn || distinct.iter().all(|m| kinds[m].kind == 0))
                 && asked.iter().all(|h| now.get(h).is_some_and(|ms| ms.iter().all(|m| *m < 10)));
             let plan = plan_transfer(&state, &request);
             prop_assert_eq!(plan.is_ok(), is_fine);
@@ -496,7 +518,7 @@ mod tests {
                 prop_assert!(modules.len() == 1 || modules.iter().all(|m| kinds[m].kind == 0));
                 let want: BTreeSet<i64> = if !asked.contains(host) {
                     before[host].clone()
-                } else if is_increment {
+                } else if kind == INCREMENT {
                     distinct.iter().copied().chain(before[host].iter().copied().filter(|m| kinds[m].kind == 0)).collect()
                 } else {
                     distinct.clone()
