@@ -4,10 +4,12 @@
 
 pub mod access;
 mod context;
+pub mod directory;
 mod error;
 mod journal;
 mod operation;
 mod process_instance;
+pub mod secret;
 mod service_instance;
 pub mod table;
 

@@ -41,38 +41,22 @@ impl HostAddresses {
         }
         let mut addresses: Vec<String> = Vec::new();
         if pieces.len() > MAX_ADDRESSES {
-            faults.push(
-                Fault::new(Cause::ParamUnusable, at.clone())
-                    .because(Reason::TooMany { max: MAX_ADDRESSES }),
-            );
+            faults.push(Fault::new(Cause::ParamUnusable, at.clone()).because(Reason::TooMany { max: MAX_ADDRESSES }));
             pieces.clear();
         }
         for (at, piece) in pieces {
             match stored(piece.trim(), family) {
                 Some(address) if addresses.contains(&address) => {}
                 Some(address) => addresses.push(address),
-                None => faults.push(Fault::new(Cause::ParamUnusable, at).because(
-                    Reason::IpSyntax {
-                        value: quoted(piece),
-                    },
-                )),
+                None => faults.push(Fault::new(Cause::ParamUnusable, at).because(Reason::IpSyntax { value: quoted(piece) })),
             }
         }
-        if faults.is_empty() {
-            Ok(Self(addresses))
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(Self(addresses)) } else { Err(faults) }
     }
 
     /// The addresses of a field as it is stored.
     pub fn of_stored(text: &str) -> Self {
-        Self(
-            text.split(',')
-                .filter(|piece| !piece.is_empty())
-                .map(str::to_owned)
-                .collect(),
-        )
+        Self(text.split(',').filter(|piece| !piece.is_empty()).map(str::to_owned).collect())
     }
 
     /// Each address.
@@ -93,19 +77,13 @@ impl fmt::Display for HostAddresses {
 }
 
 fn wrong_type(at: FieldPath, want: &'static str, got: &Json) -> Fault {
-    Fault::new(Cause::ParamUnusable, at).because(Reason::WrongType {
-        want,
-        got: got.kind(),
-    })
+    Fault::new(Cause::ParamUnusable, at).because(Reason::WrongType { want, got: got.kind() })
 }
 
 /// An address of a host in its stored spelling; `None` if it is none of this family.
 pub fn stored(text: &str, family: Family) -> Option<String> {
     match family {
-        Family::V4 => text
-            .parse::<Ipv4Addr>()
-            .ok()
-            .map(|address| address.to_string()),
+        Family::V4 => text.parse::<Ipv4Addr>().ok().map(|address| address.to_string()),
         Family::V6 => expand_v6(text),
     }
 }
@@ -126,15 +104,11 @@ pub fn expand_v6(text: &str) -> Option<String> {
 pub fn is_bind_ip(text: &str) -> bool {
     if let Some((address, zone)) = text.split_once('%') {
         let link_local = address.starts_with("fe80:") && is_v6_in_groups(address);
-        return link_local
-            && !zone.is_empty()
-            && zone.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        return link_local && !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_alphanumeric());
     }
     match text.rfind(':') {
         None => is_quad(text),
-        Some(colon) if text.contains('.') => {
-            is_quad(&text[colon + 1..]) && may_precede_quad(&text[..=colon])
-        }
+        Some(colon) if text.contains('.') => is_quad(&text[colon + 1..]) && may_precede_quad(&text[..=colon]),
         Some(_) => is_v6_in_groups(text),
     }
 }
@@ -145,9 +119,7 @@ fn is_v6_in_groups(text: &str) -> bool {
 
 fn is_quad(text: &str) -> bool {
     let octet = |octet: &str| {
-        let digits = !octet.is_empty()
-            && octet.len() <= 3
-            && octet.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = !octet.is_empty() && octet.len() <= 3 && octet.bytes().all(|byte| byte.is_ascii_digit());
         digits && (octet.len() < 3 || !octet.starts_with('0')) && octet.parse::<u8>().is_ok()
     };
     text.split('.').count() == 4 && text.split('.').all(octet)
@@ -155,21 +127,14 @@ fn is_quad(text: &str) -> bool {
 
 /// What may stand before the IPv4 part: nothing but zeros, the prefix of mapped addresses in lower case, or up to four groups.
 fn may_precede_quad(head: &str) -> bool {
-    let zeros =
-        |group: &str| (1..=4).contains(&group.len()) && group.bytes().all(|byte| byte == b'0');
-    let hex = |group: &str| {
-        (1..=4).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
+    let zeros = |group: &str| (1..=4).contains(&group.len()) && group.bytes().all(|byte| byte == b'0');
+    let hex = |group: &str| (1..=4).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_hexdigit());
     if let Some(rest) = head.strip_prefix("::") {
         return rest.is_empty()
             || rest == "ffff:"
-            || rest
-                .strip_prefix("ffff:")
-                .and_then(|r| r.strip_suffix(':'))
-                .is_some_and(zeros);
+            || rest.strip_prefix("ffff:").and_then(|r| r.strip_suffix(':')).is_some_and(zeros);
     }
-    head.strip_suffix("::")
-        .is_some_and(|groups| groups.split(':').count() <= 4 && groups.split(':').all(hex))
+    head.strip_suffix("::").is_some_and(|groups| groups.split(':').count() <= 4 && groups.split(':').all(hex))
 }
 
 #[cfg(test)]
@@ -183,23 +148,12 @@ mod tests {
         let check = |family, json: &str, want: Result<&str, &[&str]>| {
             let value = parse(json.as_bytes(), Limits::default()).unwrap();
             let got = HostAddresses::parse(&value, family, &"ip".into());
-            let got = got
-                .map(|a| a.to_string())
-                .map_err(|f| f.iter().map(|f| f.path.to_string()).collect::<Vec<_>>());
-            assert_eq!(
-                got,
-                want.map(str::to_owned)
-                    .map_err(|w| w.iter().map(|w| w.to_string()).collect()),
-                "{json}"
-            );
+            let got = got.map(|a| a.to_string()).map_err(|f| f.iter().map(|f| f.path.to_string()).collect::<Vec<_>>());
+            assert_eq!(got, want.map(str::to_owned).map_err(|w| w.iter().map(|w| w.to_string()).collect()), "{json}");
         };
         // topology 17: 24, 25, 26; recording host.add.bad_ip.
         check(Family::V4, r#""1.1.1.1,1.1.1.2""#, Ok("1.1.1.1,1.1.1.2"));
-        check(
-            Family::V4,
-            r#"["1.1.1.1","1.1.1.2"]"#,
-            Ok("1.1.1.1,1.1.1.2"),
-        );
+        check(Family::V4, r#"["1.1.1.1","1.1.1.2"]"#, Ok("1.1.1.1,1.1.1.2"));
         check(Family::V4, r#"" 1.1.1.1 , 1.1.1.2""#, Ok("1.1.1.1,1.1.1.2"));
         check(Family::V4, r#""1.1.1.1,1.1.1.1""#, Ok("1.1.1.1"));
         check(Family::V4, r#""  ""#, Ok(""));
@@ -210,36 +164,14 @@ mod tests {
         check(Family::V4, r#""1.1.1.1,""#, Err(&["ip"]));
         check(Family::V4, r#""::1""#, Err(&["ip"]));
         check(Family::V4, "7", Err(&["ip"]));
-        check(
-            Family::V4,
-            r#"["1.1.1.1",7,"x","1.1.1.1,1.1.1.2"]"#,
-            Err(&["ip[1]", "ip[2]", "ip[3]"]),
-        );
+        check(Family::V4, r#"["1.1.1.1",7,"x","1.1.1.1,1.1.1.2"]"#, Err(&["ip[1]", "ip[2]", "ip[3]"]));
         // topology 4.
-        check(
-            Family::V6,
-            r#""::1""#,
-            Ok("0000:0000:0000:0000:0000:0000:0000:0001"),
-        );
-        check(
-            Family::V6,
-            r#""FE80::1,fe80:0::1""#,
-            Ok("fe80:0000:0000:0000:0000:0000:0000:0001"),
-        );
-        check(
-            Family::V6,
-            r#"["::FFFF:1.2.3.4","::ffff:102:304"]"#,
-            Ok("0000:0000:0000:0000:0000:ffff:1.2.3.4"),
-        );
+        check(Family::V6, r#""::1""#, Ok("0000:0000:0000:0000:0000:0000:0000:0001"));
+        check(Family::V6, r#""FE80::1,fe80:0::1""#, Ok("fe80:0000:0000:0000:0000:0000:0000:0001"));
+        check(Family::V6, r#"["::FFFF:1.2.3.4","::ffff:102:304"]"#, Ok("0000:0000:0000:0000:0000:ffff:1.2.3.4"));
         check(Family::V6, r#""fe80::1%eth0""#, Err(&["ip"]));
         check(Family::V6, r#""1.1.1.1""#, Err(&["ip"]));
-        let many = format!(
-            "\"{}\"",
-            (0..65)
-                .map(|i| format!("10.0.0.{i}"))
-                .collect::<Vec<_>>()
-                .join(",")
-        );
+        let many = format!("\"{}\"", (0..65).map(|i| format!("10.0.0.{i}")).collect::<Vec<_>>().join(","));
         check(Family::V4, &many, Err(&["ip"]));
     }
 

@@ -3,12 +3,16 @@
 
 pub mod address;
 pub mod bind_info;
+pub mod condition;
 pub mod fault;
+pub mod host;
 pub mod id;
 pub mod json;
+pub mod model;
 pub mod moment;
 pub mod order;
 pub mod page;
 pub mod process;
+pub mod record;
 pub mod service_instance;
 pub mod transfer;

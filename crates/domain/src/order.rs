@@ -15,16 +15,9 @@ pub fn compare(left: Option<&Json>, right: Option<&Json>) -> Ordering {
         (Json::Float(a), Json::Float(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
         (Json::Text(a), Json::Text(b)) => a.cmp(b),
         (Json::Bool(a), Json::Bool(b)) => a.cmp(b),
-        (Json::List(a), Json::List(b)) => first_difference(
-            a.iter().zip(b).map(|(a, b)| same_kind(a, b)),
-            a.len(),
-            b.len(),
-        ),
+        (Json::List(a), Json::List(b)) => first_difference(a.iter().zip(b).map(|(a, b)| same_kind(a, b)), a.len(), b.len()),
         (Json::Object(a), Json::Object(b)) => {
-            let members = a
-                .iter()
-                .zip(b.iter())
-                .map(|((k, v), (l, w))| k.cmp(l).then_with(|| same_kind(v, w)));
+            let members = a.iter().zip(b.iter()).map(|((k, v), (l, w))| k.cmp(l).then_with(|| same_kind(v, w)));
             first_difference(members, a.len(), b.len())
         }
         _ => rank(left).cmp(&rank(right)),
@@ -41,10 +34,7 @@ fn same_kind(left: &Json, right: &Json) -> Ordering {
 }
 
 fn first_difference(pairs: impl Iterator<Item = Ordering>, left: usize, right: usize) -> Ordering {
-    pairs
-        .into_iter()
-        .find(|order| order.is_ne())
-        .unwrap_or_else(|| left.cmp(&right))
+    pairs.into_iter().find(|order| order.is_ne()).unwrap_or_else(|| left.cmp(&right))
 }
 
 /// Where a kind of value stands among the others.
@@ -69,16 +59,9 @@ fn compare_mixed(int: i64, float: f64) -> Ordering {
     if float < -BEYOND {
         return Ordering::Greater;
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "in the range of i64 by the checks above"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "in the range of i64 by the checks above")]
     let whole = float.trunc() as i64;
-    int.cmp(&whole).then_with(|| {
-        0.0_f64
-            .partial_cmp(&float.fract())
-            .unwrap_or(Ordering::Equal)
-    })
+    int.cmp(&whole).then_with(|| 0.0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal))
 }
 
 #[cfg(test)]
@@ -120,11 +103,7 @@ mod tests {
         ];
         for (i, left) in row.iter().enumerate() {
             for (j, right) in row.iter().enumerate() {
-                assert_eq!(
-                    compare(Some(&value(left)), Some(&value(right))),
-                    i.cmp(&j),
-                    "{left} {right}"
-                );
+                assert_eq!(compare(Some(&value(left)), Some(&value(right))), i.cmp(&j), "{left} {right}");
             }
         }
         assert!(compare(None, Some(&Json::Null)).is_eq());

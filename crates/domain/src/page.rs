@@ -53,12 +53,7 @@ const MAX_SORT_KEYS: usize = 16;
 impl PageIn {
     /// No page at all: everything, in the order of the operation.
     pub fn none() -> Self {
-        Self {
-            start: 0,
-            limit: 0,
-            sort: String::new(),
-            enable_count: false,
-        }
+        Self { start: 0, limit: 0, sort: String::new(), enable_count: false }
     }
 
     /// The lenient rule of `instances` 2.1: 0 to 1000 rows, 0 for all. `enable_count` must stand alone and then changes nothing.
@@ -93,62 +88,34 @@ impl PageIn {
             return self.read(0..=MAX_LIMIT, cause);
         }
         self.only_counts(Cause::ParamInvalid)?;
-        Ok(Page {
-            start: 0,
-            limit: Some(0),
-            sort: Vec::new(),
-            count_only: true,
-        })
+        Ok(Page { start: 0, limit: Some(0), sort: Vec::new(), count_only: true })
     }
 
     /// No check (`with_host`, `instances` 2.1): anything below 1 row means all, a start below 0 means 0.
     pub fn unchecked(&self) -> Result<Page, Failure> {
-        let read = Self {
-            start: self.start.max(0),
-            limit: self.limit.max(0),
-            ..self.clone()
-        };
+        let read = Self { start: self.start.max(0), limit: self.limit.max(0), ..self.clone() };
         read.read(0..=i64::MAX, Cause::ParamInvalid)
     }
 
     fn read(&self, limits: std::ops::RangeInclusive<i64>, cause: Cause) -> Result<Page, Failure> {
         let (min, max) = (*limits.start(), *limits.end());
         let Ok(start) = usize::try_from(self.start) else {
-            return Err(Fault::new(cause, "page.start")
-                .because(Reason::Range {
-                    min: 0,
-                    max: i64::MAX,
-                })
-                .into());
+            return Err(Fault::new(cause, "page.start").because(Reason::Range { min: 0, max: i64::MAX }).into());
         };
-        let limit = usize::try_from(self.limit)
-            .ok()
-            .filter(|_| limits.contains(&self.limit));
+        let limit = usize::try_from(self.limit).ok().filter(|_| limits.contains(&self.limit));
         let Some(limit) = limit else {
-            return Err(Fault::new(cause, "page.limit")
-                .because(Reason::Range { min, max })
-                .into());
+            return Err(Fault::new(cause, "page.limit").because(Reason::Range { min, max }).into());
         };
         let sort = SortKey::parse_list(&self.sort)?;
-        Ok(Page {
-            start,
-            limit: Some(limit).filter(|limit| *limit > 0),
-            sort,
-            count_only: false,
-        })
+        Ok(Page { start, limit: Some(limit).filter(|limit| *limit > 0), sort, count_only: false })
     }
 
     fn only_counts(&self, cause: Cause) -> Result<(), Failure> {
-        let others = [
-            ("page.start", self.start != 0),
-            ("page.limit", self.limit != 0),
-            ("page.sort", !self.sort.is_empty()),
-        ];
+        let others =
+            [("page.start", self.start != 0), ("page.limit", self.limit != 0), ("page.sort", !self.sort.is_empty())];
         match others.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
-            Some((other, _)) => Err(Fault::new(cause, "page.enable_count")
-                .because(Reason::Exclusive { other })
-                .into()),
+            Some((other, _)) => Err(Fault::new(cause, "page.enable_count").because(Reason::Exclusive { other }).into()),
         }
     }
 }
@@ -179,32 +146,21 @@ impl SortKey {
             Some(field) => (field, true),
             None => (field.strip_prefix('+').unwrap_or(field), false),
         };
-        SortKey {
-            field: field.trim().to_owned(),
-            descending: minus || direction.trim() == "-1",
-        }
+        SortKey { field: field.trim().to_owned(), descending: minus || direction.trim() == "-1" }
     }
 }
 
 impl Page {
     /// Everything, in the order of the operation.
     pub fn all() -> Self {
-        Self {
-            start: 0,
-            limit: None,
-            sort: Vec::new(),
-            count_only: false,
-        }
+        Self { start: 0, limit: None, sort: Vec::new(), count_only: false }
     }
 
     /// The same page, sorted by this field where the caller asked for no order.
     #[must_use]
     pub fn sorted_by_default(mut self, field: &str) -> Self {
         if self.sort.is_empty() {
-            self.sort.push(SortKey {
-                field: field.to_owned(),
-                descending: false,
-            });
+            self.sort.push(SortKey { field: field.to_owned(), descending: false });
         }
         self
     }
@@ -218,16 +174,9 @@ impl Page {
             let (left, right) = (document(left), document(right));
             let orders = self.sort.iter().map(|key| {
                 let order = compare(left.get(&key.field), right.get(&key.field));
-                if key.descending {
-                    order.reverse()
-                } else {
-                    order
-                }
+                if key.descending { order.reverse() } else { order }
             });
-            orders
-                .into_iter()
-                .find(|order| order.is_ne())
-                .unwrap_or(Ordering::Equal)
+            orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
         });
     }
 
@@ -275,15 +224,14 @@ mod tests {
 
     #[test]
     fn what_each_rule_accepts() {
-        let check =
-            |rule: Rule, text: &str, want: Result<(usize, Option<usize>), (Cause, &str)>| {
-                let read = rule(&page(text));
-                let read = read
-                    .as_ref()
-                    .map(|page| (page.start, page.limit))
-                    .map_err(|failure| (failure.primary().cause, failure.primary().path.as_str()));
-                assert_eq!(read, want, "{text}");
-            };
+        let check = |rule: Rule, text: &str, want: Result<(usize, Option<usize>), (Cause, &str)>| {
+            let read = rule(&page(text));
+            let read = read
+                .as_ref()
+                .map(|page| (page.start, page.limit))
+                .map_err(|failure| (failure.primary().cause, failure.primary().path.as_str()));
+            assert_eq!(read, want, "{text}");
+        };
         let illegal = |path| Err((Cause::PageIllegal, path));
         let invalid = |path| Err((Cause::ParamInvalid, path));
         // instances 17: 87, 88, 101.
@@ -294,22 +242,14 @@ mod tests {
         check(LENIENT, r#"{"start":-1}"#, illegal("page.start"));
         check(LENIENT, r#"{"limit":999999999}"#, illegal("page.limit"));
         check(LENIENT, r#"{"enable_count":true}"#, Ok((0, None)));
-        check(
-            LENIENT,
-            r#"{"enable_count":true,"limit":1}"#,
-            illegal("page.enable_count"),
-        );
+        check(LENIENT, r#"{"enable_count":true,"limit":1}"#, illegal("page.enable_count"));
         // topology 17: 27.
         check(STRICT, r#"{"limit":0}"#, invalid("page.limit"));
         check(STRICT, r#"{}"#, invalid("page.limit"));
         check(STRICT, r#"{"limit":1001}"#, invalid("page.limit"));
         check(STRICT, r#"{"limit":1}"#, Ok((0, Some(1))));
         check(STRICT, r#"{"start":5,"limit":999999999}"#, Ok((5, None)));
-        check(
-            STRICT,
-            r#"{"start":-5,"limit":999999999}"#,
-            invalid("page.start"),
-        );
+        check(STRICT, r#"{"start":-5,"limit":999999999}"#, invalid("page.start"));
         // instances 17: 91.
         check(BOUNDED, "null", illegal("page.limit"));
         check(BOUNDED, r#"{"limit":500}"#, Ok((0, Some(500))));
@@ -319,34 +259,16 @@ mod tests {
         check(COUNTED, "null", Ok((0, None)));
         check(COUNTED, r#"{"limit":10}"#, Ok((0, Some(10))));
         check(COUNTED, r#"{"enable_count":true}"#, Ok((0, Some(0))));
-        check(
-            COUNTED,
-            r#"{"enable_count":true,"start":1}"#,
-            invalid("page.enable_count"),
-        );
-        check(
-            COUNTED,
-            r#"{"enable_count":true,"sort":"a"}"#,
-            invalid("page.enable_count"),
-        );
+        check(COUNTED, r#"{"enable_count":true,"start":1}"#, invalid("page.enable_count"));
+        check(COUNTED, r#"{"enable_count":true,"sort":"a"}"#, invalid("page.enable_count"));
         check(UNCHECKED, r#"{"start":-1,"limit":-1}"#, Ok((0, None)));
         check(UNCHECKED, r#"{"limit":5000}"#, Ok((0, Some(5000))));
     }
 
     #[test]
     fn only_a_count_is_told_apart_from_an_empty_page() {
-        assert!(
-            page(r#"{"enable_count":true}"#)
-                .counted(Cause::ParamInvalid)
-                .unwrap()
-                .count_only
-        );
-        assert!(
-            !page(r#"{"limit":1}"#)
-                .counted(Cause::ParamInvalid)
-                .unwrap()
-                .count_only
-        );
+        assert!(page(r#"{"enable_count":true}"#).counted(Cause::ParamInvalid).unwrap().count_only);
+        assert!(!page(r#"{"limit":1}"#).counted(Cause::ParamInvalid).unwrap().count_only);
         assert_eq!(PageIn::none().lenient(Cause::PageIllegal), Ok(Page::all()));
     }
 
@@ -367,44 +289,23 @@ mod tests {
             ("id,-id,name", vec![("id", false), ("name", false)]),
         ] {
             let keys = SortKey::parse_list(text).unwrap();
-            let keys: Vec<_> = keys
-                .iter()
-                .map(|key| (key.field.as_str(), key.descending))
-                .collect();
+            let keys: Vec<_> = keys.iter().map(|key| (key.field.as_str(), key.descending)).collect();
             assert_eq!(keys, want, "{text}");
         }
         let many: Vec<_> = (0..17).map(|i| format!("f{i}")).collect();
-        assert_eq!(
-            SortKey::parse_list(&many.join(","))
-                .unwrap_err()
-                .primary()
-                .path
-                .as_str(),
-            "page.sort"
-        );
+        assert_eq!(SortKey::parse_list(&many.join(",")).unwrap_err().primary().path.as_str(), "page.sort");
         assert_eq!(SortKey::parse_list(&["f"; 500].join(",")).unwrap().len(), 1);
     }
 
     #[test]
     fn rows_without_the_field_come_first_and_ties_keep_their_order() {
         let sorted = |sort: &str| {
-            let rows = json(
-                r#"[{"id":1,"n":2},{"id":2,"n":"a"},{"id":3},{"id":4,"n":1.5},{"id":5,"n":2},{"id":6,"n":null}]"#,
-            );
-            let mut rows: Vec<Object> = rows
-                .as_list()
-                .unwrap()
-                .iter()
-                .map(|row| row.as_object().unwrap().clone())
-                .collect();
-            let page = Page {
-                sort: SortKey::parse_list(sort).unwrap(),
-                ..Page::all()
-            };
+            let rows =
+                json(r#"[{"id":1,"n":2},{"id":2,"n":"a"},{"id":3},{"id":4,"n":1.5},{"id":5,"n":2},{"id":6,"n":null}]"#);
+            let mut rows: Vec<Object> = rows.as_list().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect();
+            let page = Page { sort: SortKey::parse_list(sort).unwrap(), ..Page::all() };
             page.sort_rows(&mut rows, |row| row);
-            rows.iter()
-                .map(|row| row.get("id").and_then(Json::as_int).unwrap())
-                .collect::<Vec<_>>()
+            rows.iter().map(|row| row.get("id").and_then(Json::as_int).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(sorted(""), [1, 2, 3, 4, 5, 6]);
         assert_eq!(sorted("n"), [3, 6, 4, 1, 5, 2]);
@@ -415,21 +316,9 @@ mod tests {
 
     #[test]
     fn a_start_behind_the_end_gives_nothing() {
-        let page = Page {
-            start: 3,
-            limit: Some(2),
-            ..Page::all()
-        };
+        let page = Page { start: 3, limit: Some(2), ..Page::all() };
         assert_eq!(page.slice(&[1, 2, 3]), &[] as &[i32]);
-        assert_eq!(
-            Page {
-                start: usize::MAX,
-                limit: Some(usize::MAX),
-                ..Page::all()
-            }
-            .slice(&[1]),
-            &[] as &[i32]
-        );
+        assert_eq!(Page { start: usize::MAX, limit: Some(usize::MAX), ..Page::all() }.slice(&[1]), &[] as &[i32]);
     }
 
     proptest! {

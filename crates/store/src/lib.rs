@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod dialect;
+pub mod directory;
 mod engine;
 mod error;
 pub mod event;

@@ -14,6 +14,7 @@ macro_rules! statements {
 pub fn every_statement() -> impl Iterator<Item = &'static str> {
     let files = [
         crate::audit::STATEMENTS,
+        crate::directory::STATEMENTS,
         crate::event::STATEMENTS,
         crate::host::STATEMENTS,
         crate::migrate::STATEMENTS,
