@@ -6,12 +6,14 @@ pub mod access;
 mod context;
 pub mod directory;
 mod error;
+mod host;
 mod journal;
 mod operation;
 mod process_instance;
 pub mod secret;
 mod service_instance;
 pub mod table;
+mod transfer;
 
 pub use context::{Caller, Context, Limits};
 pub use error::{OpError, Refusal, RefusedNeed};

@@ -4,9 +4,10 @@
 use crate::address::{Family, HostAddresses};
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::id::HostId;
-use crate::json::{FieldPath, Json, Object};
+use crate::json::{FieldPath, Json, Object, Schema};
 use crate::model::Model;
 use crate::record;
+use crate::topology::row_schema;
 use std::collections::{HashMap, HashSet};
 
 /// The most hosts one call of add_host_to_business_idle carries.
@@ -113,6 +114,17 @@ pub fn agent_id(host: &Object) -> Option<&str> {
 /// The cloud area of a host.
 pub fn cloud_id(host: &Object) -> Option<i64> {
     host.get("bk_cloud_id").and_then(Json::as_int)
+}
+
+/// The shape of a stored host.
+pub fn schema() -> Schema {
+    row_schema(Model::Host, [("bk_host_id", Schema::Integer)])
+}
+
+/// The attributes that differ, for the audit of a change.
+pub fn changed_fields(before: &Object, after: &Object) -> Object {
+    let changed = after.iter().filter(|(key, value)| before.get(key) != Some(value));
+    changed.map(|(key, value)| (key.to_owned(), value.clone())).collect()
 }
 
 /// A stored host that a request touches.
