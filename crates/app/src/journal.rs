@@ -79,6 +79,26 @@ impl Journal {
         });
     }
 
+    /// A record changed; both states are JSON text.
+    pub(crate) fn updated(
+        &mut self,
+        kind: EventKind,
+        business_id: BusinessId,
+        object_id: i64,
+        before: String,
+        after: String,
+    ) {
+        let operation = EventOperation::Update;
+        self.events.push(EventRow {
+            business_id,
+            kind,
+            operation,
+            object_id,
+            before: Some(before),
+            after: Some(after),
+        });
+    }
+
     /// A record went; `document` is its last state as JSON text.
     pub(crate) fn deleted(
         &mut self,

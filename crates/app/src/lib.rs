@@ -8,6 +8,7 @@ mod business;
 mod context;
 pub mod directory;
 mod error;
+mod host;
 mod journal;
 mod listing;
 mod module;
@@ -20,6 +21,7 @@ mod service_instance;
 mod set;
 pub mod table;
 mod topology;
+mod transfer;
 
 pub use context::{Caller, Context, Limits};
 pub use error::{OpError, Refusal, RefusedNeed};

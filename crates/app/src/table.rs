@@ -3,8 +3,8 @@
 use crate::access::Action;
 use crate::operation::{EsbForm, Method, Operation, Weight};
 use crate::{
-    business, module, object_attribute, process_instance as process, service_category,
-    service_instance, set, topology,
+    business, host, module, object_attribute, process_instance as process, service_category,
+    service_instance, set, topology, transfer,
 };
 use rollcall_domain::fault::Cause;
 
@@ -148,5 +148,54 @@ pub fn operations() -> Vec<Operation> {
             Weight::Keyed,
         )
         .post("/find/objectattr"),
+        // Hosts
+        Operation::new::<host::AddToResource>(
+            "add_host_to_resource",
+            "Add hosts to the pool or to the idle module of a business, or change hosts by their addresses",
+            Weight::Write,
+        )
+        .post("/hosts/add")
+        .esb(EsbForm::Keys { keys: &["host_info", "bk_biz_id"], needed: 1 })
+        .needs(Action::CreatePoolHost),
+        Operation::new::<host::AddToBusinessIdle>(
+            "add_host_to_business_idle",
+            "Add new hosts to the idle module of a business",
+            Weight::Write,
+        )
+        .post("/hosts/add/business_idle")
+        .needs(Action::EditBusinessHost),
+        Operation::new::<host::ListOfBusiness>(
+            "list_biz_hosts",
+            "List the hosts of a business, of sets or modules of it",
+            Weight::Scan,
+        )
+        .post("/hosts/app/{bk_biz_id}/list_hosts")
+        .numbers(&["bk_biz_id"])
+        .needs(Action::FindBusinessResource),
+        // Hosts between modules
+        Operation::new::<transfer::ToModules>(
+            "transfer_host_module",
+            "Move hosts of a business between its modules",
+            Weight::Write,
+        )
+        .post("/hosts/modules")
+        .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_host_id", "bk_module_id", "is_increment"], needed: 4 })
+        .needs(Action::EditServiceInstance),
+        Operation::new::<transfer::ToIdle>(
+            "transfer_host_to_idlemodule",
+            "Move hosts of a business to its idle module",
+            Weight::Write,
+        )
+        .post("/hosts/modules/idle")
+        .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_host_id"], needed: 2 })
+        .needs(Action::EditServiceInstance),
+        Operation::new::<transfer::FromPool>(
+            "transfer_resourcehost_to_idlemodule",
+            "Move hosts of the pool to the idle module of a business",
+            Weight::Write,
+        )
+        .post("/hosts/modules/resource/idle")
+        .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_host_id"], needed: 2 })
+        .needs(Action::AssignHostToBusiness),
     ]
 }
