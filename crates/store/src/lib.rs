@@ -3,6 +3,7 @@
 //! between engines.
 
 pub mod audit;
+pub mod check;
 pub mod dialect;
 pub mod directory;
 mod engine;
