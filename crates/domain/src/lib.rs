@@ -3,9 +3,14 @@
 
 pub mod address;
 pub mod bind_info;
+pub mod condition;
 pub mod fault;
 pub mod id;
 pub mod json;
+pub mod model;
 pub mod moment;
 pub mod process;
 pub mod service_instance;
+pub mod order;
+pub mod page;
+pub mod record;

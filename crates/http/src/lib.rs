@@ -1,1 +1,20 @@
+//! The wire: three doors, one router, one set of operations. Turns requests into operations and outcomes into answers; knows the
+//! numbers of errors and their words. Rules and SQL are elsewhere.
 
+mod answer;
+mod door;
+mod envelope;
+mod language;
+mod metrics;
+mod number;
+mod pages;
+mod routes;
+mod run;
+mod server;
+mod settings;
+mod state;
+
+pub use metrics::{Metrics, WriterMetrics};
+pub use server::{ServeError, Server};
+pub use settings::{HttpLimits, Secret, Settings};
+pub use state::Clock;

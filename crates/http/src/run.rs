@@ -1,0 +1,54 @@
+//! Runs an operation for a door: decode, then read on the spot or hand to the writer.
+
+use crate::envelope::Outcome;
+use crate::language::Language;
+use crate::state::State;
+use rollcall_app::access::Access;
+use rollcall_app::{Caller, Context, Input, Limits, OpError, Operation, Weight};
+use rollcall_store::StoreError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A request that a door has accepted.
+pub(crate) struct Accepted<'a> {
+    pub(crate) operation: &'a Operation,
+    pub(crate) input: Input,
+    pub(crate) caller: Caller,
+    pub(crate) access: Access,
+    pub(crate) language: Language,
+}
+
+/// Runs it to its end.
+pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
+    let Accepted { operation, input, caller, access, language } = accepted;
+    let context = Context {
+        caller,
+        now: (state.clock)(),
+        zone: state.zone.clone(),
+        access,
+        limits: Limits { unpaged_rows: state.settings.limits.unpaged_rows },
+        english: language == Language::English,
+    };
+    let mut prepared = match guarded(|| (operation.prepare)(input).map_err(OpError::Failed)) {
+        Ok(prepared) => prepared,
+        Err(error) => return Outcome::of_error(&error, language),
+    };
+    let result = match operation.weight {
+        Weight::Keyed => guarded(|| state.store.read(false, |tx| prepared.run(&context, tx))),
+        // The thread may block; the runtime moves its other tasks elsewhere meanwhile.
+        Weight::Scan => tokio::task::block_in_place(|| {
+            guarded(|| state.store.read(true, |tx| prepared.run(&context, tx)))
+        }),
+        Weight::Write => state.store.write(move |tx| prepared.run(&context, tx)).await,
+    };
+    match result {
+        Ok(reply) => Outcome::success(reply),
+        Err(error) => Outcome::of_error(&error, language),
+    }
+}
+
+/// A defect in an operation ends that request and nothing else.
+fn guarded<T>(work: impl FnOnce() -> Result<T, OpError>) -> Result<T, OpError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(OpError::Store(StoreError::Defect("panic in an operation".into()))))
+}
+

@@ -1,0 +1,161 @@
+//! Connections in, answers out, with bounds on both; and a stop that finishes what was accepted.
+
+use crate::answer::Answer;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::state::{Clock, State};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use rollcall_domain::moment::Zone;
+use rollcall_store::{Store, StoreError};
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// How often changes of apps, tokens and grants are looked for.
+const DIRECTORY_POLL: Duration = Duration::from_millis(500);
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is not to be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A setting makes no sense.
+    #[error("setting {0}: {1}")]
+    Setting(&'static str, String),
+}
+
+/// A server that has its address.
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    state: Arc<State>,
+}
+
+impl Server {
+    /// Takes the address and reads what the doors need from the store.
+    pub async fn bind(
+        settings: Settings,
+        store: Store,
+        zone: Zone,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Result<Self, ServeError> {
+        let listen = settings.listen;
+        let listener = TcpListener::bind(listen).await.map_err(|e| ServeError::Listen(listen, e))?;
+        let local_addr = listener.local_addr().map_err(|e| ServeError::Listen(listen, e))?;
+        let state = Arc::new(State::new(settings, store, zone, metrics, clock)?);
+        Ok(Self { listener, local_addr, state })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` is done, then finishes what was accepted.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let limits = self.state.settings.limits;
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let open = GracefulShutdown::new();
+        let poll = tokio::spawn(watch_directory(self.state.clone()));
+        tokio::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, or the peer left already: neither ends the server.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                tracing::warn!(connections = limits.connections, "too many connections, one was closed");
+                continue;
+            };
+            // An answer is small; waiting to fill a packet only adds delay.
+            let _ = stream.set_nodelay(true);
+            let state = self.state.clone();
+            let service = hyper::service::service_fn(move |request| serve(state.clone(), peer.ip(), request));
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.header_read)
+                .max_buf_size(limits.header_bytes.max(8192))
+                .serve_connection(TokioIo::new(stream), service);
+            let connection = open.watch(connection);
+            let metrics = self.state.metrics.clone();
+            tokio::spawn(async move {
+                metrics.connection_opened();
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                metrics.connection_closed();
+                drop(place);
+            });
+        }
+        drop(self.listener);
+        poll.abort();
+        let finished = tokio::time::timeout(limits.request + Duration::from_secs(1), open.shutdown()).await;
+        if finished.is_err() {
+            tracing::warn!("some connections did not finish in time");
+        }
+        self.state.store.engine().close();
+    }
+}
+
+async fn watch_directory(state: Arc<State>) {
+    let mut tick = tokio::time::interval(DIRECTORY_POLL);
+    loop {
+        tick.tick().await;
+        if let Err(error) = state.refresh_directory() {
+            tracing::warn!(%error, "apps, tokens and grants could not be read again");
+        }
+    }
+}
+
+/// One request: its body within bounds, its answer within time.
+async fn serve(
+    state: Arc<State>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let limits = state.settings.limits;
+    let (head, body) = request.into_parts();
+    let work = async {
+        let body = match Limited::new(body, limits.body_bytes).collect().await {
+            Ok(body) => BodyRead::Whole(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => BodyRead::TooLarge,
+            Err(_) => BodyRead::Broken,
+        };
+        crate::door::answer(&state, peer, &head, body).await
+    };
+    let answer = match tokio::time::timeout(limits.request, work).await {
+        Ok(answer) => answer,
+        Err(_) => crate::door::too_slow(&state, peer, &head),
+    };
+    Ok(Answer::into_response(answer))
+}
+
+/// How reading a body ended.
+pub(crate) enum BodyRead {
+    Whole(Bytes),
+    TooLarge,
+    Broken,
+}
