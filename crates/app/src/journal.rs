@@ -2,6 +2,8 @@
 
 use crate::Context;
 use rollcall_domain::id::BusinessId;
+use rollcall_domain::json::JsonWriter;
+use rollcall_domain::model::Model;
 use rollcall_store::audit::{self, AuditRow};
 use rollcall_store::event::{self, EventKind, EventOperation, EventRow};
 use rollcall_store::{StoreError, Tx};
@@ -13,7 +15,51 @@ pub(crate) struct Journal {
     events: Vec<EventRow>,
 }
 
+/// A record with attributes that came to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Made<'a> {
+    pub(crate) kind: EventKind,
+    pub(crate) business_id: BusinessId,
+    pub(crate) id: i64,
+    pub(crate) name: &'a str,
+    /// JSON text.
+    pub(crate) document: &'a str,
+}
+
+/// Type, resource and model of the entries about a kind of record (`topology` 13.1).
+fn audit_names(kind: EventKind) -> (&'static str, &'static str, Model) {
+    match kind {
+        EventKind::Business => ("business", "business", Model::Business),
+        EventKind::Set => ("business_resource", "set", Model::Set),
+        EventKind::Module => ("business_resource", "module", Model::Module),
+        EventKind::Host | EventKind::HostModule => ("host", "host", Model::Host),
+        EventKind::Process | EventKind::ServiceInstance => {
+            ("business_resource", "service_instance", Model::Process)
+        }
+    }
+}
+
 impl Journal {
+    /// A record with attributes came to be: an event and an entry.
+    pub(crate) fn record_created(&mut self, made: Made<'_>) {
+        let (audit_type, resource_type, model) = audit_names(made.kind);
+        let mut detail = JsonWriter::with_capacity(128 + made.document.len());
+        detail.raw("{\"details\":{\"pre_data\":null,\"cur_data\":");
+        detail.raw(made.document).raw(",\"update_fields\":null}");
+        detail.key("bk_obj_id").text(model.wire()).raw("}");
+        self.audits.push(AuditRow {
+            business_id: made.business_id,
+            audit_type,
+            resource_type,
+            action: "create",
+            resource_id: made.id,
+            resource_name: made.name.to_owned(),
+            detail: detail.finish(),
+        });
+        let document = made.document.to_owned();
+        self.created(made.kind, made.business_id, made.id, document);
+    }
+
     /// A record came to be; `document` is JSON text.
     pub(crate) fn created(
         &mut self,

@@ -3,15 +3,23 @@
 //! Knows nothing of HTTP; SQL stays in the store.
 
 pub mod access;
+pub mod built_in;
+mod business;
 mod context;
 pub mod directory;
 mod error;
 mod journal;
+mod listing;
+mod module;
+mod object_attribute;
 mod operation;
 mod process_instance;
 pub mod secret;
+mod service_category;
 mod service_instance;
+mod set;
 pub mod table;
+mod topology;
 
 pub use context::{Caller, Context, Limits};
 pub use error::{OpError, Refusal, RefusedNeed};

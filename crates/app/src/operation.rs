@@ -3,9 +3,9 @@
 
 use crate::access::Action;
 use crate::{Context, OpError};
-use rollcall_domain::fault::{Cause, Failure};
+use rollcall_domain::fault::{Cause, Failure, Fault};
 use rollcall_domain::json::{Decode, Decoder, Json, Object, Schema};
-use rollcall_store::Tx;
+use rollcall_store::{StoreError, Tx};
 
 /// An HTTP method of the native and the gateway door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -265,3 +265,52 @@ macro_rules! decode_through {
     };
 }
 pub(crate) use decode_through;
+
+/// Declares the input of an operation that takes a free-form record: the ids beside it are numbers, all the rest is the record.
+macro_rules! record_input {
+    ($(#[doc = $about:literal])* pub struct $name:ident of $model:ident {
+        $($(#[doc = $doc:literal])* pub $id:ident : $wire:literal,)*
+    }) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $($(#[doc = $doc])* pub $id: i64,)*
+            /// The record, as sent.
+            pub record: rollcall_domain::json::Object,
+        }
+
+        impl rollcall_domain::json::Decode for $name {
+            fn decode(
+                json: rollcall_domain::json::Json,
+                at: &rollcall_domain::json::Decoder<'_>,
+            ) -> Option<Self> {
+                #[allow(unused_mut, reason = "a record without ids is not taken apart")]
+                let mut record = <rollcall_domain::json::Object as rollcall_domain::json::Decode>::decode(json, at)?;
+                $(let $id = at.field(&mut record, $wire);)*
+                Some(Self { $($id: $id?,)* record })
+            }
+
+            fn absent(at: &rollcall_domain::json::Decoder<'_>) -> Option<Self> {
+                let empty = rollcall_domain::json::Object::new();
+                Self::decode(rollcall_domain::json::Json::Object(empty), at)
+            }
+
+            fn schema() -> rollcall_domain::json::Schema {
+                rollcall_domain::topology::input_schema(rollcall_domain::model::Model::$model, &[$($wire),*])
+            }
+        }
+    };
+}
+pub(crate) use record_input;
+
+/// What [`Serve::check`] has computed, or now; every fault when it is no good.
+pub(crate) fn checked<T: Clone>(
+    ready: &Option<Result<T, Vec<Fault>>>,
+    compute: impl FnOnce() -> Result<T, Vec<Fault>>,
+) -> Result<T, OpError> {
+    let result = ready.clone().unwrap_or_else(compute);
+    result.map_err(|faults| match Failure::check(faults) {
+        Err(failure) => failure.into(),
+        Ok(()) => StoreError::Defect("a refusal without a fault".into()).into(),
+    })
+}

@@ -1,8 +1,12 @@
 //! The table of all operations: the whole surface of the program at one sitting.
 
 use crate::access::Action;
-use crate::operation::{Operation, Weight};
-use crate::{process_instance as process, service_instance};
+use crate::operation::{EsbForm, Method, Operation, Weight};
+use crate::{
+    business, module, object_attribute, process_instance as process, service_category,
+    service_instance, set, topology,
+};
+use rollcall_domain::fault::Cause;
 
 /// Every operation.
 pub fn operations() -> Vec<Operation> {
@@ -41,5 +45,108 @@ pub fn operations() -> Vec<Operation> {
             Weight::Keyed,
         )
         .post("/findmany/proc/process_instance"),
+        // Businesses
+        Operation::new::<business::SearchBusinesses>(
+            "search_business",
+            "Search the businesses that the caller may see",
+            Weight::Scan,
+        )
+        .post("/biz/search/{bk_supplier_account}")
+        .esb(EsbForm::Keys {
+            keys: &[
+                "fields",
+                "condition",
+                "page",
+                "biz_property_filter",
+                "time_condition",
+            ],
+            needed: 0,
+        }),
+        Operation::new::<business::CreateBusiness>(
+            "create_business",
+            "Create a business with its idle set and built-in modules",
+            Weight::Write,
+        )
+        .post("/biz/{bk_supplier_account}")
+        .esb(EsbForm::Data { ids: &[] })
+        .needs(Action::CreateBusiness),
+        // Sets and modules
+        Operation::new::<set::CreateSet>("create_set", "Create a set in a business", Weight::Write)
+            .post("/set/{bk_biz_id}")
+            .numbers(&["bk_biz_id"])
+            .esb(EsbForm::Data {
+                ids: &["bk_biz_id"],
+            })
+            .needs(Action::CreateTopology),
+        Operation::new::<set::SearchSets>(
+            "search_set",
+            "Search the sets of a business",
+            Weight::Scan,
+        )
+        .post("/set/search/{bk_supplier_account}/{bk_biz_id}")
+        .numbers(&["bk_biz_id"])
+        .esb(EsbForm::Keys {
+            keys: &["bk_biz_id", "fields", "condition", "page"],
+            needed: 1,
+        }),
+        Operation::new::<module::CreateModule>(
+            "create_module",
+            "Create a module in a set",
+            Weight::Write,
+        )
+        .post("/module/{bk_biz_id}/{bk_set_id}")
+        .numbers(&["bk_biz_id", "bk_set_id"])
+        .esb(EsbForm::Data {
+            ids: &["bk_biz_id", "bk_set_id"],
+        })
+        .needs(Action::CreateTopology),
+        Operation::new::<module::SearchModules>(
+            "search_module",
+            "Search the modules of a business or of one of its sets",
+            Weight::Scan,
+        )
+        .post("/findmany/module/biz/{bk_biz_id}")
+        .post("/module/search/{bk_supplier_account}/{bk_biz_id}/{bk_set_id}")
+        .numbers(&["bk_biz_id", "bk_set_id"])
+        .esb(EsbForm::Keys {
+            keys: &["bk_biz_id", "bk_set_id", "fields", "condition", "page"],
+            needed: 1,
+        }),
+        // The tree of a business
+        Operation::new::<topology::SearchTopology>(
+            "search_biz_inst_topo",
+            "The tree of sets and modules of a business",
+            Weight::Scan,
+        )
+        .post("/find/topoinst/biz/{bk_biz_id}")
+        .at(Method::Get, "/topo/inst/{bk_supplier_account}/{bk_biz_id}")
+        .number_or("bk_biz_id", Cause::Unexpected)
+        .esb(EsbForm::Keys {
+            keys: &["bk_biz_id", "level"],
+            needed: 1,
+        }),
+        Operation::new::<module::GetInternalModules>(
+            "get_biz_internal_module",
+            "The idle set of a business and the built-in modules in it",
+            Weight::Keyed,
+        )
+        .at(
+            Method::Get,
+            "/topo/internal/{bk_supplier_account}/{bk_biz_id}",
+        )
+        .numbers(&["bk_biz_id"]),
+        // Service categories and attributes
+        Operation::new::<service_category::ListCategories>(
+            "list_service_category",
+            "List the service categories that a business may use",
+            Weight::Keyed,
+        )
+        .post("/findmany/proc/service_category"),
+        Operation::new::<object_attribute::SearchAttributes>(
+            "search_object_attribute",
+            "Search the attributes of models",
+            Weight::Keyed,
+        )
+        .post("/find/objectattr"),
     ]
 }

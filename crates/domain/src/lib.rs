@@ -3,14 +3,19 @@
 
 pub mod address;
 pub mod bind_info;
+pub mod business;
 pub mod condition;
 pub mod fault;
 pub mod id;
 pub mod json;
 pub mod model;
+pub mod module;
 pub mod moment;
-pub mod process;
-pub mod service_instance;
 pub mod order;
 pub mod page;
+pub mod process;
 pub mod record;
+pub mod service_category;
+pub mod service_instance;
+pub mod set;
+pub mod topology;

@@ -28,11 +28,18 @@ impl Zone {
 
     /// The text form in documents: `2026-11-21T10:00:00.123+08:00`.
     pub fn rfc3339(&self, moment: Moment) -> String {
+        self.format(moment, "%Y-%m-%dT%H:%M:%S.%3f%:z")
+    }
+
+    /// The text form of typed records, as attributes and audit entries are: `2026-11-21 10:00:00`.
+    pub fn plain(&self, moment: Moment) -> String {
+        self.format(moment, "%Y-%m-%d %H:%M:%S")
+    }
+
+    fn format(&self, moment: Moment, form: &str) -> String {
         // Milliseconds outside of jiff's years -9999 to 9999 cannot come from a clock.
         let time = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::MAX);
-        time.to_zoned(self.0.clone())
-            .strftime("%Y-%m-%dT%H:%M:%S.%3f%:z")
-            .to_string()
+        time.to_zoned(self.0.clone()).strftime(form).to_string()
     }
 }
 
@@ -46,6 +53,10 @@ mod tests {
         assert_eq!(
             zone("Asia/Shanghai").rfc3339(Moment(1_795_226_400_123)),
             "2026-11-21T10:00:00.123+08:00"
+        );
+        assert_eq!(
+            zone("Asia/Shanghai").plain(Moment(1_795_226_400_123)),
+            "2026-11-21 10:00:00"
         );
         assert_eq!(
             zone("UTC").rfc3339(Moment(0)),

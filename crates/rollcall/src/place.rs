@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::end::End;
+use rollcall_app::built_in;
 use rollcall_app::directory::DirectoryError;
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_store::sqlite::{Options, Sqlite};
@@ -97,16 +98,12 @@ pub fn open_or_make(options: Options, limits: TimeLimits, time_zone: &str, now: 
         let kept = migrate::find_setting(tx, TIME_ZONE)?;
         if kept.is_none() {
             migrate::put_setting(tx, TIME_ZONE, &time_zone)?;
-            install_built_in(tx, &zone, now)?;
+            built_in::install(tx, &zone, now)?;
         }
         Ok(kept.unwrap_or_else(|| time_zone.clone()))
     })?;
     let zone = zone_named(&kept)?;
     Ok(OpenStore { store, zone })
-}
-
-fn install_built_in(_tx: &mut dyn Tx, _zone: &Zone, _now: Moment) -> Result<(), StoreError> {
-    Ok(())
 }
 
 fn zone_named(name: &str) -> Result<Zone, End> {

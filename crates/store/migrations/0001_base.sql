@@ -27,6 +27,8 @@ CREATE TABLE topology_set (
     document TEXT NOT NULL
 );
 CREATE UNIQUE INDEX topology_set_name ON topology_set (business_id, parent_id, name);
+CREATE INDEX topology_set_business ON topology_set (business_id, id);
+CREATE INDEX topology_set_built_in ON topology_set (business_id, kind) WHERE kind > 0;
 
 CREATE TABLE module (
     id {key},
@@ -39,6 +41,8 @@ CREATE TABLE module (
     document TEXT NOT NULL
 );
 CREATE UNIQUE INDEX module_name ON module (business_id, set_id, name);
+CREATE INDEX module_business ON module (business_id, id);
+CREATE INDEX module_built_in ON module (business_id, kind, id) WHERE kind > 0;
 
 CREATE TABLE service_category (
     id {key},

@@ -109,6 +109,11 @@ impl dyn Tx + '_ {
     }
 }
 
+/// What `count(*)` said, as a size.
+pub(crate) fn size(number: i64) -> Result<usize, StoreError> {
+    usize::try_from(number).map_err(|_| StoreError::Unreadable("a count below zero".into()))
+}
+
 /// Why a unit of work ended without effect.
 #[derive(Debug)]
 pub enum Stop {

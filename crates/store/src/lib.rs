@@ -3,7 +3,9 @@
 //! between engines.
 
 pub mod audit;
+pub mod business;
 pub mod check;
+pub mod cloud_area;
 pub mod dialect;
 pub mod directory;
 mod engine;
@@ -14,7 +16,9 @@ pub mod migrate;
 pub mod module;
 pub mod process;
 pub mod sequence;
+pub mod service_category;
 pub mod service_instance;
+pub mod set;
 pub mod sqlite;
 mod statements;
 

@@ -1,11 +1,38 @@
 //! Modules of sets.
 
-use crate::{StoreError, Tx};
+use crate::dialect::id_list;
+use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, SetId};
+use rollcall_domain::module::NewModule;
 
 crate::statements! {
     /// Served by the primary key.
     FIND = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module WHERE id = $1";
+    /// Served by the primary key.
+    LIST_BY_ID = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
+        WHERE id IN {ids $1} ORDER BY id";
+    /// Served by `module_business`.
+    LIST = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
+        WHERE business_id = $1 ORDER BY id";
+    /// Served by `module_built_in`.
+    LIST_BUILT_IN = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
+        WHERE business_id = $1 AND kind > 0 ORDER BY kind, id";
+    /// Served by `module_built_in`.
+    FIND_BUILT_IN = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
+        WHERE business_id = $1 AND kind > 0 AND kind = $2 ORDER BY id LIMIT 1";
+    /// Served by `module_name`.
+    FIND_NAMED = "SELECT id FROM module WHERE business_id = $1 AND set_id = $2 AND name = $3";
+    /// Served by `module_business`.
+    COUNT = "SELECT count(*) FROM module WHERE business_id = $1";
+    /// Served by `module_business`.
+    DOCUMENTS = "SELECT document FROM module WHERE business_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
+    /// Served by `module_name`, whose entries of one set lie together.
+    COUNT_OF_SET = "SELECT count(*) FROM module WHERE business_id = $1 AND set_id = $2";
+    /// Served by `module_name`, whose entries of one set lie together.
+    DOCUMENTS_OF_SET = "SELECT document FROM module WHERE business_id = $1 AND set_id = $4
+        ORDER BY id LIMIT $2 OFFSET $3";
+    INSERT = "INSERT INTO module (id, business_id, set_id, kind, name, service_template_id, service_category_id, document)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
 
 /// The key columns of a module.
@@ -22,17 +49,110 @@ pub struct ModuleRow {
     pub name: String,
 }
 
+fn read(row: &dyn Row) -> Result<ModuleRow, StoreError> {
+    Ok(ModuleRow {
+        id: ModuleId(row.int(0)?),
+        business_id: BusinessId(row.int(1)?),
+        set_id: SetId(row.int(2)?),
+        kind: row.int(3)?,
+        service_template_id: row.int(4)?,
+        service_category_id: CategoryId(row.int(5)?),
+        name: row.text(6)?.to_owned(),
+    })
+}
+
 /// A module by its id, of whatever business.
 pub fn find(tx: &mut dyn Tx, id: ModuleId) -> Result<Option<ModuleRow>, StoreError> {
-    tx.find(FIND, &[id.get().into()], |row| {
-        Ok(ModuleRow {
-            id: ModuleId(row.int(0)?),
-            business_id: BusinessId(row.int(1)?),
-            set_id: SetId(row.int(2)?),
-            kind: row.int(3)?,
-            service_template_id: row.int(4)?,
-            service_category_id: CategoryId(row.int(5)?),
-            name: row.text(6)?.to_owned(),
-        })
+    tx.find(FIND, &[id.get().into()], read)
+}
+
+/// Modules by their ids, of whatever business; those that are not there are left out.
+pub fn list(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleRow>, StoreError> {
+    let ids = id_list(ids.iter().map(|id| id.get()));
+    tx.list(LIST_BY_ID, &[Param::Text(&ids)], read)
+}
+
+/// All modules of a business, in order of their ids.
+pub fn list_of_business(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+) -> Result<Vec<ModuleRow>, StoreError> {
+    tx.list(LIST, &[business.get().into()], read)
+}
+
+/// The built-in modules of a business: idle, fault, recycle, then others.
+pub fn list_built_in(tx: &mut dyn Tx, business: BusinessId) -> Result<Vec<ModuleRow>, StoreError> {
+    tx.list(LIST_BUILT_IN, &[business.get().into()], read)
+}
+
+/// The built-in module of a kind (1 idle, 2 fault, 3 recycle), see [`rollcall_domain::module::BuiltIn`].
+pub fn find_built_in(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    kind: i64,
+) -> Result<Option<ModuleRow>, StoreError> {
+    tx.find(FIND_BUILT_IN, &[business.get().into(), kind.into()], read)
+}
+
+/// The module of exactly this name in a set.
+pub fn find_named(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    set: SetId,
+    name: &str,
+) -> Result<Option<ModuleId>, StoreError> {
+    let params = [business.get().into(), set.get().into(), name.into()];
+    tx.find(FIND_NAMED, &params, |row| row.int(0).map(ModuleId))
+}
+
+/// How many modules a business has, or one set of it.
+pub fn count(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    set: Option<SetId>,
+) -> Result<usize, StoreError> {
+    let business = business.get().into();
+    crate::engine::size(match set {
+        None => tx.number(COUNT, &[business])?,
+        Some(set) => tx.number(COUNT_OF_SET, &[business, set.get().into()])?,
     })
+}
+
+/// Hands over the wire documents of a part of the modules of a business, or of one set of it, in order of their ids.
+pub fn each_document(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    set: Option<SetId>,
+    (start, limit): (usize, usize),
+    each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let params = [
+        business.get().into(),
+        i64::try_from(limit).unwrap_or(i64::MAX).into(),
+        i64::try_from(start).unwrap_or(i64::MAX).into(),
+        set.map_or(0, SetId::get).into(),
+    ];
+    let (sql, params) = match set {
+        None => (DOCUMENTS, &params[..3]),
+        Some(_) => (DOCUMENTS_OF_SET, &params[..]),
+    };
+    tx.query(sql, params, &mut |row| each(row.text(0)?))
+}
+
+/// Stores modules.
+pub fn insert(tx: &mut dyn Tx, modules: &[NewModule]) -> Result<(), StoreError> {
+    let mut params = Vec::with_capacity(modules.len() * 8);
+    for module in modules {
+        params.extend([
+            Param::Int(module.id.get()),
+            module.business_id.get().into(),
+            module.set_id.get().into(),
+            module.kind.into(),
+            (&module.name).into(),
+            0.into(),
+            module.service_category_id.get().into(),
+            (&module.document).into(),
+        ]);
+    }
+    tx.insert_many(INSERT, 8, &params)
 }

@@ -14,6 +14,8 @@ macro_rules! statements {
 pub fn every_statement() -> impl Iterator<Item = &'static str> {
     let files = [
         crate::audit::STATEMENTS,
+        crate::business::STATEMENTS,
+        crate::cloud_area::STATEMENTS,
         crate::directory::STATEMENTS,
         crate::event::STATEMENTS,
         crate::host::STATEMENTS,
@@ -21,7 +23,9 @@ pub fn every_statement() -> impl Iterator<Item = &'static str> {
         crate::module::STATEMENTS,
         crate::process::STATEMENTS,
         crate::sequence::STATEMENTS,
+        crate::service_category::STATEMENTS,
         crate::service_instance::STATEMENTS,
+        crate::set::STATEMENTS,
     ];
     files
         .into_iter()

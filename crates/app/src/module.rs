@@ -1,0 +1,264 @@
+//! Modules: create_module, search_module, get_biz_internal_module (`topology` 7.1, 7.4, 8.2).
+
+use crate::access::right;
+use crate::journal::{Journal, Made};
+use crate::listing::{Listing, business_of, open_page, read_condition};
+use crate::operation::{Serve, record_input};
+use crate::{Context, OpError, Reply};
+use rollcall_domain::condition::Condition;
+use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
+use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, SetId};
+use rollcall_domain::json::{FieldPath, JsonWriter, Object, Schema};
+use rollcall_domain::module::{self, ModuleDraft, Place};
+use rollcall_domain::page::PageIn;
+use rollcall_domain::topology::{Birth, ORDINARY};
+use rollcall_domain::wire_input;
+use rollcall_store::event::EventKind;
+use rollcall_store::sequence::{self, Sequence};
+use rollcall_store::{StoreError, Tx};
+
+record_input! {
+    /// The record of a new module.
+    pub struct CreateModuleWire of Module {
+        /// The business of the set.
+        pub business_id: "bk_biz_id",
+        /// The set that gets it.
+        pub set_id: "bk_set_id",
+    }
+}
+
+/// create_module: its input, checked once before the queue.
+#[derive(Debug)]
+pub struct CreateModule {
+    wire: CreateModuleWire,
+    draft: Option<Result<ModuleDraft, Vec<Fault>>>,
+}
+
+crate::operation::decode_through!(CreateModule, CreateModuleWire, |wire| Self {
+    wire,
+    draft: None
+});
+
+impl CreateModule {
+    fn draft(&self) -> Result<ModuleDraft, Vec<Fault>> {
+        module::read_draft(&self.wire.record, SetId(self.wire.set_id))
+    }
+}
+
+impl Serve for CreateModule {
+    fn output() -> Schema {
+        module::schema()
+    }
+
+    fn check(&mut self) {
+        self.draft = Some(self.draft());
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business_id = business_of(self.wire.business_id)?;
+        let granted = context
+            .access
+            .require::<right::CreateTopology>(business_id)?;
+        let set_id = find_set(tx, granted.business(), SetId(self.wire.set_id))?;
+        let draft = crate::operation::checked(&self.draft, || self.draft())?;
+        let category_id = match draft.category_id() {
+            None => CategoryId::DEFAULT,
+            Some(asked) => {
+                let found = rollcall_store::service_category::find(tx, asked)?;
+                module::check_category(asked, found.as_ref(), business_id)?;
+                asked
+            }
+        };
+        if rollcall_store::module::find_named(tx, business_id, set_id, draft.name())?.is_some() {
+            return Err(name_taken(&draft).into());
+        }
+        let time = context.time_text();
+        let birth = Birth {
+            time: &time,
+            user: &context.caller.user,
+        };
+        let id = ModuleId(sequence::take(tx, Sequence::Module, 1)?);
+        let place = Place {
+            business_id,
+            set_id,
+            category_id,
+            kind: ORDINARY,
+        };
+        let module = draft.place(id, place, &birth);
+        rollcall_store::module::insert(tx, std::slice::from_ref(&module)).map_err(|error| {
+            match error {
+                StoreError::Unique(_) => name_taken(&draft).into(),
+                error => OpError::from(error),
+            }
+        })?;
+        let mut journal = Journal::default();
+        journal.record_created(Made {
+            kind: EventKind::Module,
+            business_id,
+            id: id.get(),
+            name: &module.name,
+            document: &module.document,
+        });
+        journal.write(context, tx)?;
+        Ok(Reply(module.document))
+    }
+}
+
+/// The set that gets a module: an ordinary one of the business that no template owns. A set of another business looks absent.
+fn find_set(tx: &mut dyn Tx, business: BusinessId, id: SetId) -> Result<SetId, OpError> {
+    let set = rollcall_store::set::find(tx, id)?.filter(|set| set.business_id == business);
+    let Some(set) = set else {
+        let value = id.to_string();
+        return Err(Fault::new(Cause::ParamUnusable, "bk_set_id")
+            .named("bk_biz_id/bk_set_id")
+            .because(Reason::Absent { value })
+            .into());
+    };
+    if set.kind != ORDINARY {
+        return Err(Fault::new(Cause::BuiltInProtected, "bk_set_id").into());
+    }
+    if set.set_template_id != 0 {
+        return Err(Fault::new(Cause::SetOwnedByTemplate, "bk_set_id").into());
+    }
+    Ok(id)
+}
+
+fn name_taken(draft: &ModuleDraft) -> Fault {
+    let value = quoted(draft.name());
+    Fault::new(Cause::Duplicate, "bk_module_name").because(Reason::Taken { value })
+}
+
+wire_input! {
+    /// What search_module takes.
+    pub struct SearchModulesWire {
+        /// The business whose modules are searched.
+        pub business_id: i64 = "bk_biz_id",
+        /// Only those of this set; 0: of every set.
+        pub set_id: i64 = "bk_set_id",
+        /// The fields to answer; none: all.
+        pub fields: Vec<String> = "fields",
+        /// What the modules must say of themselves.
+        pub condition: Object = "condition",
+        /// The page; missing: everything, up to the server's limit.
+        pub page: Option<PageIn> = "page",
+    }
+}
+
+/// search_module.
+#[derive(Debug)]
+pub struct SearchModules {
+    wire: SearchModulesWire,
+    listing: Option<Result<Listing, Failure>>,
+}
+
+crate::operation::decode_through!(SearchModules, SearchModulesWire, |wire| Self {
+    wire,
+    listing: None
+});
+
+impl SearchModules {
+    fn listing(&self) -> Result<Listing, Failure> {
+        let wire = &self.wire;
+        let page = open_page(wire.page.as_ref().unwrap_or(&PageIn::none()))?;
+        // The ids beside the condition win over those in it.
+        let ignored: &[&str] = match self.set() {
+            None => &["bk_biz_id"],
+            Some(_) => &["bk_biz_id", "bk_set_id"],
+        };
+        let condition = read_condition(&wire.condition, ignored, |condition| {
+            Condition::parse(condition, &FieldPath::of("condition"))
+        })?;
+        Ok(Listing::new(page, condition, &wire.fields, "bk_module_id"))
+    }
+
+    fn set(&self) -> Option<SetId> {
+        Some(SetId(self.wire.set_id)).filter(|set| set.get() > 0)
+    }
+}
+
+impl Serve for SearchModules {
+    fn output() -> Schema {
+        module::schema().page_of()
+    }
+
+    fn check(&mut self) {
+        self.listing = Some(self.listing());
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business = business_of(self.wire.business_id)?;
+        context.access.may_read(business)?;
+        let listing = match &self.listing {
+            Some(listing) => listing.clone()?,
+            None => self.listing()?,
+        };
+        let (set, max) = (self.set(), context.limits.unpaged_rows);
+        if listing.is_plain() {
+            let count = rollcall_store::module::count(tx, business, set)?;
+            let range = listing.range(count, max)?;
+            let mut answer = listing.answer(count);
+            rollcall_store::module::each_document(tx, business, set, range, &mut |document| {
+                answer.push(document)
+            })?;
+            return Ok(answer.finish());
+        }
+        let mut matches = listing.matches();
+        let all = (0, usize::MAX);
+        rollcall_store::module::each_document(tx, business, set, all, &mut |document| {
+            matches.offer(document)
+        })?;
+        matches.answer(max)
+    }
+}
+
+wire_input! {
+    /// What get_biz_internal_module takes.
+    pub struct GetInternalModules {
+        /// The business.
+        pub business_id: i64 = "bk_biz_id",
+    }
+}
+
+impl Serve for GetInternalModules {
+    fn output() -> Schema {
+        let module = Schema::object([
+            ("bk_module_id", Schema::Integer),
+            ("bk_module_name", Schema::Text),
+            ("default", Schema::Integer),
+            ("host_apply_enabled", Schema::Boolean),
+        ]);
+        Schema::object([
+            ("bk_set_id", Schema::Integer),
+            ("bk_set_name", Schema::Text),
+            ("module", module.list().or_null()),
+        ])
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business = business_of(self.business_id)?;
+        context.access.may_read(business)?;
+        let set = rollcall_store::set::find_built_in(tx, business)?;
+        let modules = rollcall_store::module::list_built_in(tx, business)?;
+        let (set_id, set_name) = set.map_or((SetId(0), String::new()), |set| (set.id, set.name));
+        let mut out = JsonWriter::with_capacity(512);
+        out.raw("{\"bk_set_id\":").int(set_id.get());
+        out.raw(",\"bk_set_name\":")
+            .text(&set_name)
+            .raw(",\"module\":");
+        if modules.is_empty() {
+            out.raw("null}");
+            return Ok(Reply(out.finish()));
+        }
+        out.raw("[");
+        for module in &modules {
+            out.separate()
+                .raw("{\"bk_module_id\":")
+                .int(module.id.get());
+            out.raw(",\"bk_module_name\":").text(&module.name);
+            out.raw(",\"default\":").int(module.kind);
+            out.raw(",\"host_apply_enabled\":false}");
+        }
+        out.raw("]}");
+        Ok(Reply(out.finish()))
+    }
+}

@@ -1,0 +1,291 @@
+//! Modules: what a new one must say, and which ones every business has.
+
+use crate::fault::{Cause, Fault, Reason};
+use crate::id::{BusinessId, CategoryId, ModuleId, SetId};
+use crate::json::{FieldPath, Json, Object, Schema};
+use crate::model::Model;
+use crate::record;
+use crate::service_category::ServiceCategory;
+use crate::topology::{
+    Birth, check_no_template, check_parent, document_of, read_attributes, read_reference,
+    row_schema, text_of,
+};
+
+/// The modules that every business has, for hosts that serve nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuiltIn {
+    Idle,
+    Fault,
+    Recycle,
+}
+
+impl BuiltIn {
+    /// All of them, in the order of their kinds.
+    pub const ALL: [BuiltIn; 3] = [BuiltIn::Idle, BuiltIn::Fault, BuiltIn::Recycle];
+
+    /// `default` on the wire and `kind` in the store.
+    pub fn kind(self) -> i64 {
+        match self {
+            Self::Idle => 1,
+            Self::Fault => 2,
+            Self::Recycle => 3,
+        }
+    }
+
+    /// The name it is given.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "空闲机",
+            Self::Fault => "故障机",
+            Self::Recycle => "待回收",
+        }
+    }
+}
+
+/// A module as the caller wants it, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleDraft {
+    name: String,
+    /// The category asked for; whether there is such a one only the store knows.
+    category_id: Option<CategoryId>,
+    attributes: Object,
+}
+
+/// A module as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewModule {
+    pub id: ModuleId,
+    pub business_id: BusinessId,
+    pub set_id: SetId,
+    pub kind: i64,
+    pub service_category_id: CategoryId,
+    pub name: String,
+    /// JSON text.
+    pub document: String,
+}
+
+/// Where a module is put.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub business_id: BusinessId,
+    pub set_id: SetId,
+    pub category_id: CategoryId,
+    pub kind: i64,
+}
+
+/// Checks the record of a new module.
+pub fn read_draft(given: &Object, set: SetId) -> Result<ModuleDraft, Vec<Fault>> {
+    let mut category_id = None;
+    let category = read_reference(given, "service_category_id").and_then(|id| match id {
+        None | Some(0) => Ok(()),
+        Some(id @ 1..) => {
+            category_id = Some(CategoryId(id));
+            Ok(())
+        }
+        Some(id) => Err(
+            Fault::new(Cause::ParamInvalid, "service_category_id").because(Reason::Absent {
+                value: id.to_string(),
+            }),
+        ),
+    });
+    let references = [
+        check_no_template(given, "service_template_id"),
+        check_no_template(given, "set_template_id"),
+        check_parent(given, set.get()),
+        category,
+    ];
+    let attributes = read_attributes(Model::Module, given, references)?;
+    Ok(ModuleDraft {
+        name: text_of(&attributes, "bk_module_name"),
+        category_id,
+        attributes,
+    })
+}
+
+/// A module takes a shared category or one of its own business (`templates` 8).
+pub fn check_category(
+    asked: CategoryId,
+    found: Option<&ServiceCategory>,
+    business: BusinessId,
+) -> Result<(), Fault> {
+    let absent = |cause| {
+        Fault::new(cause, "service_category_id").because(Reason::Absent {
+            value: asked.to_string(),
+        })
+    };
+    match found {
+        None => Err(absent(Cause::NotFound)),
+        Some(category) if category.is_usable_by(business) => Ok(()),
+        Some(_) => Err(absent(Cause::ParamInvalid)),
+    }
+}
+
+impl ModuleDraft {
+    /// A built-in module.
+    pub(crate) fn built_in(which: BuiltIn) -> Self {
+        let given = Object::from_iter([("bk_module_name".to_owned(), which.name().into())]);
+        Self {
+            name: which.name().to_owned(),
+            category_id: None,
+            attributes: record::create(Model::Module, &given, &FieldPath::root()).unwrap_or(given),
+        }
+    }
+
+    /// The name, unique in its set.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The category asked for.
+    pub fn category_id(&self) -> Option<CategoryId> {
+        self.category_id
+    }
+
+    /// The module in its set.
+    pub fn place(&self, id: ModuleId, place: Place, birth: &Birth<'_>) -> NewModule {
+        let set = Json::Int(place.set_id.get());
+        let added = [
+            ("bk_module_id", Json::Int(id.get())),
+            ("bk_biz_id", Json::Int(place.business_id.get())),
+            ("bk_set_id", set.clone()),
+            ("bk_parent_id", set),
+            ("default", Json::Int(place.kind)),
+            ("service_template_id", Json::Int(0)),
+            ("service_category_id", Json::Int(place.category_id.get())),
+            ("set_template_id", Json::Int(0)),
+            ("host_apply_enabled", Json::Bool(false)),
+        ];
+        NewModule {
+            id,
+            business_id: place.business_id,
+            set_id: place.set_id,
+            kind: place.kind,
+            service_category_id: place.category_id,
+            name: self.name.clone(),
+            document: document_of(&self.attributes, added, birth),
+        }
+    }
+}
+
+/// The shape of a stored module.
+pub fn schema() -> Schema {
+    row_schema(
+        Model::Module,
+        [
+            ("bk_module_id", Schema::Integer),
+            ("bk_biz_id", Schema::Integer),
+            ("bk_set_id", Schema::Integer),
+            ("bk_parent_id", Schema::Integer),
+            ("default", Schema::Integer),
+            ("service_template_id", Schema::Integer),
+            ("service_category_id", Schema::Integer),
+            ("set_template_id", Schema::Integer),
+            ("host_apply_enabled", Schema::Boolean),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{Limits, parse};
+
+    fn object(text: &str) -> Object {
+        let json = parse(text.as_bytes(), Limits::default()).unwrap();
+        json.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn what_a_new_module_may_say() {
+        let check = |more: &str, want: Result<Option<i64>, &[(Cause, &str)]>| {
+            let given = format!(r#"{{"bk_module_name":"m","bk_parent_id":5{more}}}"#);
+            let found = read_draft(&object(&given), SetId(5));
+            let found = found.map(|draft| draft.category_id().map(CategoryId::get));
+            let found = found.map_err(|faults| {
+                let faults = faults.into_iter();
+                faults
+                    .map(|f| (f.cause, f.path.to_string()))
+                    .collect::<Vec<_>>()
+            });
+            let want = want.map_err(|want| {
+                let want = want.iter();
+                want.map(|(c, p)| (*c, (*p).to_owned())).collect()
+            });
+            assert_eq!(found, want, "{given}");
+        };
+        check("", Ok(None));
+        check(r#","service_category_id":0"#, Ok(None));
+        check(r#","service_category_id":null"#, Ok(None));
+        check(r#","service_category_id":7"#, Ok(Some(7)));
+        check(
+            r#","service_category_id":-7"#,
+            Err(&[(Cause::ParamInvalid, "service_category_id")]),
+        );
+        check(
+            r#","service_category_id":"7""#,
+            Err(&[(Cause::ParamInvalid, "service_category_id")]),
+        );
+        // Recording module.create.unknown_template.
+        check(
+            r#","service_template_id":99999"#,
+            Err(&[(Cause::ParamInvalid, "service_template_id")]),
+        );
+        // topology E16.
+        check(
+            r#","bk_parent_id":6"#,
+            Err(&[(Cause::ParamInvalid, "bk_parent_id")]),
+        );
+        check(
+            r#","bk_parent_id":null,"bk_module_name":"","operator":5"#,
+            Err(&[
+                (Cause::NotSet, "bk_parent_id"),
+                (Cause::NotSet, "bk_module_name"),
+                (Cause::ParamUnusable, "operator"),
+            ]),
+        );
+    }
+
+    #[test]
+    fn a_module_reads_as_recorded() {
+        // Recording module.create.default_category.
+        let given = object(
+            r#"{"bk_module_name":"m_default","bk_parent_id":5,"default":1,"host_apply_enabled":true}"#,
+        );
+        let draft = read_draft(&given, SetId(5)).unwrap();
+        let place = Place {
+            business_id: BusinessId(3),
+            set_id: SetId(5),
+            category_id: CategoryId::DEFAULT,
+            kind: 0,
+        };
+        let birth = Birth {
+            time: "T",
+            user: "ann",
+        };
+        let module = object(&draft.place(ModuleId(14), place, &birth).document);
+        let recorded = object(
+            r#"{"bk_bak_operator":null,"bk_biz_id":3,"bk_module_id":14,"bk_module_name":"m_default","bk_module_type":"1",
+            "bk_parent_id":5,"bk_set_id":5,"bk_supplier_account":"0","create_time":"T","default":0,"host_apply_enabled":false,
+            "last_time":"T","operator":null,"service_category_id":2,"service_template_id":0,"set_template_id":0}"#,
+        );
+        for (field, value) in recorded.iter() {
+            assert_eq!(module.get(field), Some(value), "{field}");
+        }
+    }
+
+    #[test]
+    fn categories_of_other_businesses_are_no_choice() {
+        let shared = ServiceCategory::built_in();
+        let check = |category: Option<&ServiceCategory>| {
+            check_category(CategoryId(2), category, BusinessId(3)).map_err(|fault| fault.cause)
+        };
+        assert_eq!(check(shared.get(1)), Ok(()));
+        assert_eq!(check(None), Err(Cause::NotFound));
+        let of = |business| ServiceCategory {
+            business_id: BusinessId(business),
+            ..shared[1].clone()
+        };
+        assert_eq!(check(Some(&of(3))), Ok(()));
+        assert_eq!(check(Some(&of(4))), Err(Cause::ParamInvalid));
+    }
+}

@@ -1,0 +1,111 @@
+//! Sets: the groups of modules in a business.
+
+use crate::{Param, StoreError, Tx};
+use rollcall_domain::id::{BusinessId, SetId};
+use rollcall_domain::set::NewSet;
+
+crate::statements! {
+    /// Served by the primary key.
+    FIND = "SELECT id, business_id, parent_id, kind, set_template_id, name FROM topology_set WHERE id = $1";
+    /// Served by `topology_set_name`.
+    FIND_NAMED = "SELECT id FROM topology_set WHERE business_id = $1 AND parent_id = $2 AND name = $3";
+    /// Served by `topology_set_built_in`.
+    FIND_BUILT_IN = "SELECT id, business_id, parent_id, kind, set_template_id, name FROM topology_set
+        WHERE business_id = $1 AND kind > 0 ORDER BY id LIMIT 1";
+    /// Served by `topology_set_business`.
+    LIST = "SELECT id, business_id, parent_id, kind, set_template_id, name FROM topology_set
+        WHERE business_id = $1 ORDER BY id";
+    /// Served by `topology_set_business`.
+    COUNT = "SELECT count(*) FROM topology_set WHERE business_id = $1";
+    /// Served by `topology_set_business`.
+    DOCUMENTS = "SELECT document FROM topology_set WHERE business_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
+    INSERT = "INSERT INTO topology_set (id, business_id, parent_id, kind, name, set_template_id, document)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+}
+
+/// The key columns of a set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetRow {
+    pub id: SetId,
+    pub business_id: BusinessId,
+    pub parent_id: i64,
+    /// `default` on the wire: 0 an ordinary set, 1 the set of the built-in modules.
+    pub kind: i64,
+    /// 0: the set follows no template.
+    pub set_template_id: i64,
+    pub name: String,
+}
+
+fn read(row: &dyn crate::Row) -> Result<SetRow, StoreError> {
+    Ok(SetRow {
+        id: SetId(row.int(0)?),
+        business_id: BusinessId(row.int(1)?),
+        parent_id: row.int(2)?,
+        kind: row.int(3)?,
+        set_template_id: row.int(4)?,
+        name: row.text(5)?.to_owned(),
+    })
+}
+
+/// A set by its id, of whatever business.
+pub fn find(tx: &mut dyn Tx, id: SetId) -> Result<Option<SetRow>, StoreError> {
+    tx.find(FIND, &[id.get().into()], read)
+}
+
+/// The set of exactly this name under a parent.
+pub fn find_named(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    parent: i64,
+    name: &str,
+) -> Result<Option<SetId>, StoreError> {
+    let params = [business.get().into(), parent.into(), name.into()];
+    tx.find(FIND_NAMED, &params, |row| row.int(0).map(SetId))
+}
+
+/// The set that holds the built-in modules of a business.
+pub fn find_built_in(tx: &mut dyn Tx, business: BusinessId) -> Result<Option<SetRow>, StoreError> {
+    tx.find(FIND_BUILT_IN, &[business.get().into()], read)
+}
+
+/// All sets of a business, in order of their ids.
+pub fn list_of_business(tx: &mut dyn Tx, business: BusinessId) -> Result<Vec<SetRow>, StoreError> {
+    tx.list(LIST, &[business.get().into()], read)
+}
+
+/// How many sets a business has.
+pub fn count(tx: &mut dyn Tx, business: BusinessId) -> Result<usize, StoreError> {
+    crate::engine::size(tx.number(COUNT, &[business.get().into()])?)
+}
+
+/// Hands over the wire documents of a part of a business's sets, in order of their ids.
+pub fn each_document(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    (start, limit): (usize, usize),
+    each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let params = [
+        business.get().into(),
+        i64::try_from(limit).unwrap_or(i64::MAX).into(),
+        i64::try_from(start).unwrap_or(i64::MAX).into(),
+    ];
+    tx.query(DOCUMENTS, &params, &mut |row| each(row.text(0)?))
+}
+
+/// Stores sets.
+pub fn insert(tx: &mut dyn Tx, sets: &[NewSet]) -> Result<(), StoreError> {
+    let mut params = Vec::with_capacity(sets.len() * 7);
+    for set in sets {
+        params.extend([
+            Param::Int(set.id.get()),
+            set.business_id.get().into(),
+            set.parent_id.into(),
+            set.kind.into(),
+            (&set.name).into(),
+            0.into(),
+            (&set.document).into(),
+        ]);
+    }
+    tx.insert_many(INSERT, 7, &params)
+}
