@@ -66,17 +66,9 @@ crate::statements! {
 }
 
 /// Which of these hosts are in a module.
-pub fn in_module(
-    tx: &mut dyn Tx,
-    module: ModuleId,
-    hosts: &[HostId],
-) -> Result<Vec<HostId>, StoreError> {
+pub fn in_module(tx: &mut dyn Tx, module: ModuleId, hosts: &[HostId]) -> Result<Vec<HostId>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
-    tx.list(
-        HOSTS_IN_MODULE,
-        &[module.get().into(), Param::Text(&hosts)],
-        |row| Ok(HostId(row.int(0)?)),
-    )
+    tx.list(HOSTS_IN_MODULE, &[module.get().into(), Param::Text(&hosts)], |row| Ok(HostId(row.int(0)?)))
 }
 
 /// A host in a module.
@@ -100,10 +92,7 @@ pub fn modules_of(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<Vec<HostModuleRow
 }
 
 /// The addresses of hosts.
-pub fn addresses(
-    tx: &mut dyn Tx,
-    hosts: &[HostId],
-) -> Result<HashMap<HostId, HostAddresses>, StoreError> {
+pub fn addresses(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<HashMap<HostId, HostAddresses>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
     let rows = tx.list(ADDRESSES, &[Param::Text(&hosts)], |row| {
         let addresses = HostAddresses {
