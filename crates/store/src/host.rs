@@ -267,7 +267,7 @@ pub struct HostFilter {
 /// How many hosts of a business match.
 pub fn count(tx: &mut dyn Tx, business: BusinessId, filter: &HostFilter) -> Result<usize, StoreError> {
     let bound = Bound::new(filter);
-    crate::engine::size(tx.number(bound.statements().count, &bound.params(business)[..3])?)
+    crate::engine::size(tx.number(bound.statements().count, bound.used(&bound.params(business)))?)
 }
 
 /// Hands over the wire documents of the hosts of a page, in order of their ids.
@@ -293,7 +293,7 @@ pub fn each_of_business(
     each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let bound = Bound::new(filter);
-    tx.query(bound.statements().all, &bound.params(business)[..3], &mut |row| each(row.text(1)?))
+    tx.query(bound.statements().all, bound.used(&bound.params(business)), &mut |row| each(row.text(1)?))
 }
 
 /// A filter as parameters.
@@ -314,6 +314,15 @@ impl<'a> Bound<'a> {
         let sets = usize::from(self.filter.set_ids.is_some());
         let modules = usize::from(self.filter.module_ids.is_some());
         &FILTERED[sets + 2 * modules]
+    }
+
+    /// The parameters up to the last one that the filter names: an engine takes no more than a statement has.
+    fn used<'p, 'v>(&self, params: &'p [Param<'v>; 5]) -> &'p [Param<'v>] {
+        match self.filter {
+            HostFilter { module_ids: Some(_), .. } => &params[..3],
+            HostFilter { set_ids: Some(_), .. } => &params[..2],
+            _ => &params[..1],
+        }
     }
 
     fn params(&self, business: BusinessId) -> [Param<'_>; 5] {
