@@ -20,7 +20,7 @@ INSERT INTO module SELECT id, 1, 1 + (id = 4), id % 4, 'm' || id, 0, 2, json_obj
     'service_category_id', 2) FROM (SELECT value AS id FROM json_each('[1,2,3,4]'));
 INSERT INTO service_category VALUES (1, 0, 0, 1, 'Default', 1), (2, 0, 1, 1, 'Default', 1);
 INSERT INTO cloud_area VALUES (0, 'Default Area');
-INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', '{"bk_host_id":1,"bk_cloud_id":0}');
+INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', NULL, '{"bk_host_id":1,"bk_cloud_id":0}');
 INSERT INTO host_address VALUES (0, '10.0.0.1', 1);
 INSERT INTO host_module VALUES (1, 2, 4, 1);
 INSERT INTO service_instance VALUES (1, 1, 4, 1, 0, 'i', '{"bk_biz_id":1,"id":1,"name":"i","service_template_id":0,
