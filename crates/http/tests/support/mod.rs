@@ -72,7 +72,8 @@ impl Builder {
         let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(options).unwrap());
         let store = Store::new((self.wrap)(engine), self.limits);
         let zone = Zone::named(Zone::DEFAULT_NAME).unwrap();
-        let token = Secret::given("a-user-token-of-enough-length").unwrap();
+        let token_text = "a-user-token-of-enough-length";
+        let token = Secret::given(token_text).unwrap();
         let secret = Secret::given(SECRET).unwrap();
         let (administrators, login_free) = (self.administrators, self.login_free);
         let built_in_zone = zone.clone();
@@ -107,7 +108,7 @@ impl Builder {
         });
         let address = address.recv().unwrap();
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        TestApp { address, file, store, agent, stop: Some(stop), thread: Some(thread), _folder: folder }
+        TestApp { address, file, token: token_text.into(), store, agent, stop: Some(stop), thread: Some(thread), _folder: folder }
     }
 }
 
@@ -121,6 +122,8 @@ fn now() -> Moment {
 pub struct TestApp {
     pub address: SocketAddr,
     pub file: PathBuf,
+    /// A valid `bk_token` of [`USER`].
+    pub token: String,
     pub store: Store,
     agent: ureq::Agent,
     stop: Option<oneshot::Sender<()>>,

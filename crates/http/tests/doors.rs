@@ -1,0 +1,399 @@
+//! The doors: who is let in, how answers are wrapped, what happens to nonsense. Cases `G…` of `gateway` §11, `gateway` 6.2, 6.3.
+
+mod support;
+
+use rollcall_app::access::Action;
+use serde_json::{Value, json};
+use support::{APP, Answer, SECRET, TestApp, USER, authorization};
+
+const LIST: &str = "/api/c/compapi/v2/cc/list_process_instance/";
+
+fn credentials() -> Value {
+    json!({"bk_app_code": APP, "bk_app_secret": SECRET, "bk_username": USER})
+}
+
+fn with(mut body: Value, more: Value) -> Value {
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+fn list_body() -> Value {
+    json!({"bk_biz_id": 2, "service_instance_id": 5})
+}
+
+/// Everything but what is new with each request.
+fn without_id(answer: &Answer) -> Value {
+    let mut body = answer.json();
+    body.as_object_mut().unwrap().remove("request_id");
+    body
+}
+
+#[test]
+fn g1_to_g4_apps_and_users() {
+    let app = TestApp::new();
+    let esb = |body: Value| app.send("POST", LIST, &[], body);
+    let nobody = esb(json!({}));
+    assert_eq!(nobody.status, 200);
+    nobody.fails_with(1_306_000); // G1
+    let id = nobody.json()["request_id"].as_str().unwrap().to_owned();
+    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()), "{id}");
+    esb(with(list_body(), credentials())).data(); // G2
+    let wrong = esb(with(credentials(), json!({"bk_app_secret": "wrong"})));
+    let unknown = esb(with(credentials(), json!({"bk_app_code": "unknown"})));
+    assert_eq!(without_id(&wrong), without_id(&unknown)); // G2
+    wrong.fails_with(1_306_000);
+    esb(with(credentials(), json!({"bk_app_secret": ""}))).fails_with(1_306_000);
+    esb(with(credentials(), json!({"bk_app_code": "x".repeat(33)}))).fails_with(1_306_000);
+    // Aliases of the names.
+    esb(json!({"app_code": APP, "app_secret": SECRET, "username": USER, "service_instance_id": 5, "bk_biz_id": 2})).data();
+    // G4: a token that is not valid does not fall through to the name beside it, and the message says so.
+    esb(with(credentials(), json!({"bk_token": "nonsense"}))).fails_with(1_306_000).naming("leave it out");
+    esb(with(credentials(), json!({"access_token": "nonsense"}))).fails_with(1_306_000);
+    esb(with(credentials(), json!({"bk_username": "x".repeat(65)}))).fails_with(1_306_000);
+    esb(with(credentials(), json!({"bk_username": "a\nb"}))).fails_with(1_306_000);
+    let token = json!({"bk_app_code": APP, "bk_app_secret": SECRET, "bk_token": app.token});
+    esb(with(list_body(), token)).data();
+}
+
+#[test]
+fn g3_only_allowed_apps_name_their_users() {
+    let app = TestApp::with().login_required().administrator(USER).start();
+    let esb = |body: Value| app.send("POST", LIST, &[], body);
+    esb(with(list_body(), credentials())).fails_with(1_306_000).naming("bk_token"); // G3
+    let token = json!({"bk_app_code": APP, "bk_app_secret": SECRET, "bk_token": app.token});
+    esb(with(list_body(), token)).data();
+    app.gateway("POST", "/findmany/proc/process_instance", list_body()).fails_with(1_100_004);
+}
+
+#[test]
+fn the_cookie_counts_only_where_no_other_site_can_send_it() {
+    // gateway 10.4
+    let app = TestApp::with()
+        .settings(|settings| settings.allowed_origins = vec!["https://ops.example.com".into()])
+        .login_required()
+        .administrator(USER)
+        .start();
+    let cookie = format!("other=1; bk_token={}", app.token);
+    let body = with(list_body(), json!({"bk_app_code": APP, "bk_app_secret": SECRET}));
+    let json_type = ("Content-Type", "application/json; charset=utf-8");
+    let ask = |headers: &[(&str, &str)]| {
+        let mut headers = headers.to_vec();
+        headers.push(("Cookie", &cookie));
+        app.send("POST", LIST, &headers, body.clone()).code()
+    };
+    assert_eq!(ask(&[json_type]), 0);
+    assert_eq!(ask(&[json_type, ("Origin", "https://ops.example.com")]), 0);
+    assert_eq!(ask(&[json_type, ("Referer", "https://ops.example.com/page")]), 0);
+    assert_eq!(ask(&[json_type, ("Origin", "https://evil.example.com")]), 1_306_000);
+    assert_eq!(ask(&[json_type, ("Origin", "https://ops.example.com.evil.com")]), 1_306_000);
+    assert_eq!(ask(&[("Content-Type", "text/plain")]), 1_306_000);
+    assert_eq!(ask(&[]), 1_306_000);
+}
+
+#[test]
+fn g5_to_g7_ways_to_an_operation() {
+    let app = TestApp::new();
+    let body = with(list_body(), credentials());
+    for path in [
+        "/api/c/compapi/v2/cc/list_process_instance/",
+        "/api/c/compapi/v2/cc/list_process_instance",
+        "//api/c/compapi/v2/cc/list_process_instance/",
+        "/api//c/compapi//v2/cc/list_process_instance//",
+        "/api/c/compapi/cc/list_process_instance/",
+    ] {
+        app.send("POST", path, &[], body.clone()).data(); // G5
+    }
+    let query = format!("{LIST}?bk_app_code={APP}&bk_app_secret={SECRET}&bk_username={USER}&service_instance_id=5&bk_biz_id=2");
+    app.send("GET", &query, &[], "").data(); // G5: digits of a query are integers
+    for (method, path) in [("PUT", LIST), ("DELETE", LIST), ("PATCH", LIST), ("POST", "/api/c/compapi/v2/cc/nope/")] {
+        let answer = app.send(method, path, &[], body.clone());
+        assert_eq!(answer.status, 404, "{method} {path}"); // G6
+        answer.fails_with(1_306_404);
+        assert_eq!(answer.json()["data"], Value::Null);
+    }
+    for headers in [&[("Content-Type", "application/x-www-form-urlencoded")][..], &[("Content-Type", "text/plain")], &[]] {
+        app.send("POST", LIST, headers, body.clone()).data(); // G7
+    }
+    let form = format!("bk_app_code={APP}&bk_app_secret={SECRET}&bk_username={USER}&service_instance_id=5&bk_biz_id=2");
+    app.send("POST", LIST, &[], form.as_str()).data();
+}
+
+#[test]
+fn g8_g9_g14_path_variables_come_out_of_the_body() {
+    let app = TestApp::new();
+    app.esb("search_biz_inst_topo", json!({})).fails_with(1_306_000).naming("bk_biz_id");
+    app.esb("search_biz_inst_topo", json!({"bk_biz_id": 2})).data();
+    app.esb("search_biz_inst_topo", json!({"bk_biz_id": "2"})).data();
+    app.esb("get_biz_internal_module", json!({})).fails_with(1_306_406).naming("bk_biz_id"); // G8
+    app.esb("get_biz_internal_module", json!({"bk_biz_id": "2"})).data();
+    app.esb("get_biz_internal_module", json!({"bk_biz_id": 2, "bk_supplier_account": "tencent"})).data();
+    for nonsense in [json!("3/../../x"), json!(""), json!([2]), json!({"a": 1}), json!(true), json!("x".repeat(200))] {
+        app.esb("get_biz_internal_module", json!({"bk_biz_id": nonsense})).fails_with(1_306_406); // G14
+    }
+    // The business clients create comes in `data`, and answers with its row.
+    let made = app.esb("create_business", json!({"data": {"bk_biz_name": "via esb", "bk_biz_maintainer": "ops"}})).data();
+    assert_eq!(made["bk_biz_name"], "via esb");
+    app.esb("create_business", json!({"bk_biz_name": "x"})).fails_with(1_306_000).naming("data");
+}
+
+#[test]
+fn g10_g11_the_header_beats_the_body_separately_for_app_and_user() {
+    let app = TestApp::new();
+    let header = json!({"bk_app_code": APP, "bk_app_secret": SECRET}).to_string();
+    let body = with(list_body(), json!({"bk_app_code": "other", "bk_app_secret": "x", "bk_username": USER}));
+    app.send("POST", LIST, &[("X-Bkapi-Authorization", &header)], body.clone()).data(); // G10
+    let user_only = json!({"bk_username": USER}).to_string();
+    app.send("POST", LIST, &[("X-Bkapi-Authorization", &user_only)], with(credentials(), list_body())).data();
+    app.send("POST", LIST, &[("X-Bkapi-Authorization", "nope")], body.clone()).fails_with(1_306_406); // G11
+    app.send("POST", LIST, &[("X-Bkapi-Authorization", "[1]")], body).fails_with(1_306_406);
+    let no_user = json!({"bk_app_code": APP, "bk_app_secret": SECRET});
+    app.send("POST", LIST, &[("X-Bkapi-User-Name", USER)], with(no_user, list_body())).data();
+}
+
+#[test]
+fn g13_g25_malformed_bodies() {
+    let app = TestApp::new();
+    let path = "/findmany/proc/process_instance";
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    let truncated = with(list_body(), credentials()).to_string();
+    let truncated = &truncated[..truncated.len() - 1];
+    for body in [truncated, "{\"bk_biz_id\":", "[1", "[]", "\"text\"", "{} xx", deep.as_str(), "\u{feff}{}", "{'a':1}", "NaN"] {
+        let native = app.post(path, body);
+        assert_eq!(native.status, 200, "{body}");
+        native.fails_with(1_199_000); // G25
+        app.gateway("POST", path, body).fails_with(1_199_000);
+        let esb = app.send("POST", LIST, &[], body);
+        assert_eq!(esb.status, 200);
+        esb.fails_with(1_306_000); // G13
+    }
+    app.post(path, b"{\"a\":\"\xff\xfe\"}".to_vec()).fails_with(1_199_000);
+    for body in ["", "null", "{}", "  "] {
+        app.post(path, body).fails_with(1_199_006).naming("service_instance_id"); // G25: the operation's own
+    }
+    for (field, value) in [
+        ("service_instance_id", "\"x\""),
+        ("service_instance_id", "1.0"),
+        ("service_instance_id", "1e0"),
+        ("service_instance_id", "true"),
+        ("service_instance_id", "99999999999999999999526"),
+        ("bk_biz_id", "[2]"),
+        ("bk_biz_id", "{}"),
+    ] {
+        let body = format!("{{\"service_instance_id\":5,\"bk_biz_id\":2,\"{field}\":{value}}}");
+        app.post(path, body.as_str()).fails_with(1_199_000).naming(field); // G25
+    }
+    for body in [
+        r#"{"bk_biz_id":0,"bk_biz_id":2,"service_instance_id":5}"#,
+        r#"{"bk_biz_id":2,"SERVICE_INSTANCE_ID":5}"#,
+        r#"{"bk_biz_id":2,"service_instance_Id":5,"unknown":[{"deep":{}}]}"#,
+        r#"{"bk_biz_id":2,"service_instance_id":9223372036854775807}"#,
+    ] {
+        assert_eq!(app.post(path, body).data(), json!([]), "{body}");
+    }
+    let nul = r#"{"bk_biz_id":2,"service_instance_id":5,"processes":[{"process_info":{"user":"a\u0000b"}}]}"#;
+    app.post("/create/proc/process_instance", nul).fails_with(1_199_011).naming("processes[0].process_info.user");
+    let half = nul.replace("\\u0000", "\\ud800");
+    app.post("/create/proc/process_instance", half.as_str()).fails_with(1_199_011).naming("processes[0].process_info.user");
+}
+
+#[test]
+fn g15_to_g18_the_gateway() {
+    let app = TestApp::with().start();
+    let path = "/findmany/proc/process_instance";
+    let full = format!("/api/bk-cmdb/prod/api/v3{path}");
+    let fails = |answer: Answer, status: u16, code: i64| {
+        assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
+        let body = answer.json();
+        let keys: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["code", "code_name", "data", "message", "result"]); // in the order of serde_json's map
+        assert!(answer.headers.contains_key("x-bkapi-error-code"));
+        assert_eq!(answer.headers["content-type"], "application/json; charset=utf-8");
+    };
+    fails(app.send("POST", &full, &[], list_body()), 400, 1_640_001); // G15
+    let wrong = json!({"bk_app_code": APP, "bk_app_secret": "wrong", "bk_username": USER}).to_string();
+    fails(app.send("POST", &full, &[("X-Bkapi-Authorization", &wrong)], list_body()), 400, 1_640_001);
+    fails(app.send("POST", &full, &[("X-Bkapi-Authorization", "nope")], list_body()), 400, 1_640_001);
+    fails(app.gateway("POST", "/nope", list_body()), 404, 1_640_401);
+    fails(app.gateway("GET", path, list_body()), 404, 1_640_401);
+    fails(app.send("POST", &full, &[], with(list_body(), credentials())), 400, 1_640_001); // G16
+    let fine = app.gateway("POST", path, list_body());
+    fine.data(); // G17
+    assert!(fine.text.starts_with(r#"{"result":true,"code":0,"message":"success","permission":null,"data":"#));
+    assert!(fine.headers.contains_key("x-bkapi-request-id") && fine.headers.contains_key("x-request-id"));
+    assert!(!fine.headers.contains_key("x-bkapi-error-code"));
+    let refused = app.gateway("POST", "/create/proc/process_instance", list_body());
+    let body = refused.json();
+    assert_eq!((&body["code"], &body["bk_error_code"]), (&json!(9_900_403), &json!(9_900_403))); // G18
+    assert_eq!(body["permission"]["actions"][0]["id"], "edit_biz_service_instance");
+    // Any stage, and clients that are set to the root URL.
+    let header = authorization(USER);
+    for path in ["/api/bk-cmdb/stag/api/v3/findmany/proc/process_instance", "/api/v3/findmany/proc/process_instance"] {
+        let answer = app.send("POST", path, &[("X-Bkapi-Authorization", &header)], list_body());
+        assert!(answer.text.starts_with(r#"{"result":true,"code":0,"#), "{}", answer.text);
+    }
+}
+
+#[test]
+fn g21_to_g24_and_g26_the_native_door() {
+    let app = TestApp::with().administrator(USER).start();
+    let path = "/api/v3/findmany/proc/process_instance";
+    let ask = |headers: &[(&str, &str)]| app.send("POST", path, headers, list_body());
+    ask(&[("BK_User", USER), ("HTTP_BLUEKING_SUPPLIER_ID", "0")]).data(); // G21
+    ask(&[("X-Bkcmdb-User", USER), ("X-Bkcmdb-Supplier-Account", "0")]).data();
+    ask(&[("X-Bkcmdb-User", USER), ("BK_User", "other")]).data();
+    ask(&[("BK_User", USER)]).data(); // G22: the account is taken as "0"
+    ask(&[("BK_User", USER), ("HTTP_BLUEKING_SUPPLIER_ID", "tencent")]).data();
+    let nobody = ask(&[("HTTP_BLUEKING_LANGUAGE", "en")]);
+    assert_eq!(nobody.status, 401);
+    nobody.fails_with(1_199_027).naming("user"); // G22
+    for (method, path, status) in [
+        ("POST", "/api/v3/findmany/proc/nope", 404),
+        ("GET", "/api/v3/findmany/proc/process_instance", 405),
+        ("PATCH", "/api/v3/findmany/proc/process_instance", 405),
+        ("POST", "/api/v3", 404),
+        ("POST", "/somewhere", 404),
+    ] {
+        let answer = app.send(method, path, &[("BK_User", USER)], list_body());
+        assert_eq!(answer.status, status, "{method} {path}"); // G24
+        answer.fails_with(1_199_045);
+        assert_eq!(answer.json()["bk_error_code"], 1_199_045);
+    }
+    app.send("POST", &format!("{path}/"), &[("BK_User", USER)], list_body()).data();
+    let echoed = ask(&[("BK_User", USER), ("X-Request-ID", "abc")]);
+    assert_eq!((&echoed.headers["x-request-id"], &echoed.headers["cc_request_id"]), (&"abc".parse().unwrap(), &"abc".parse().unwrap()));
+    for sent in [None, Some("x".repeat(300)), Some("a b".to_owned())] {
+        let mut headers = vec![("BK_User", USER)];
+        headers.extend(sent.as_deref().map(|id| ("X-Request-ID", id)));
+        let answer = ask(&headers);
+        let id = answer.headers["x-request-id"].to_str().unwrap();
+        assert!(id.len() == 26 && id.starts_with("cc0000"), "{id}"); // G26
+    }
+}
+
+#[test]
+fn g23_identity_headers_of_strangers_are_nothing() {
+    let app = TestApp::with().settings(|settings| settings.trusted_proxies.clear()).administrator("admin").start();
+    let path = "/api/v3/findmany/proc/process_instance";
+    let answer = app.send("POST", path, &[("BK_User", "admin")], list_body());
+    assert_eq!(answer.status, 401);
+    answer.fails_with(1_199_027); // G23
+    let with_token = TestApp::with()
+        .settings(|settings| settings.proxy_token = Some(rollcall_http::Secret::new("shared-with-the-proxy")))
+        .start();
+    assert_eq!(with_token.send("POST", path, &[("BK_User", "admin")], list_body()).status, 401);
+    let headers = [("BK_User", "admin"), ("X-Rollcall-Proxy-Token", "shared-with-the-proxy")];
+    with_token.send("POST", path, &headers, list_body()).data();
+}
+
+/// Every operation that asks for a right refuses a caller without it, and names the right (G27).
+#[test]
+fn g27_every_need_refuses_who_lacks_it() {
+    let app = TestApp::with().start();
+    let mut asked = 0;
+    for operation in rollcall_app::table::operations() {
+        if operation.needs.is_empty() {
+            continue;
+        }
+        asked += 1;
+        let body = json!({"bk_biz_id": 2, "bk_set_id": 2, "bk_parent_id": 2, "data": {}, "page": {"limit": 1},
+            "host_info": {"0": {"bk_host_innerip": "10.0.0.1"}}, "bk_host_id": [1], "bk_module_id": 1, "is_increment": false});
+        let mut body = body;
+        if operation.name == "transfer_host_module" {
+            body["bk_module_id"] = json!([1]);
+        }
+        let answer = app.esb_as("nobody", operation.name, body);
+        answer.fails_with(9_900_403);
+        let permission = answer.json()["permission"].clone();
+        assert_eq!(permission["system_id"], "bk_cmdb");
+        let action = permission["actions"][0]["id"].as_str().unwrap().to_owned();
+        assert!(operation.needs.iter().any(|need| need.wire() == action), "{} named {action}", operation.name);
+        for kind in permission["actions"][0]["related_resource_types"].as_array().unwrap() {
+            if kind["type"] == "biz" {
+                assert_eq!(kind["instances"][0][0]["id"], "2", "{}", operation.name);
+            }
+        }
+    }
+    assert!(asked >= 8, "{asked}");
+    assert_eq!(app.number("SELECT count(*) FROM audit"), 0);
+}
+
+/// A right on one business is none on another, and `--all` is one on each.
+#[test]
+fn rights_are_given_per_business_or_on_all() {
+    let app = TestApp::with().start();
+    app.grant("one", Action::EditServiceInstance, Some(2));
+    app.grant("all", Action::EditServiceInstance, None);
+    let create = |user: &str, business: i64| {
+        let body = json!({"bk_biz_id": business, "service_instance_id": 5, "processes": [{"process_info": {}}]});
+        app.esb_as(user, "create_process_instance", body).code()
+    };
+    assert_eq!((create("one", 2), create("one", 1)), (1_199_019, 9_900_403));
+    assert_eq!((create("all", 2), create("all", 1)), (1_199_019, 1_199_019));
+    assert_eq!((create("none", 2), create("none", 777)), (9_900_403, 9_900_403));
+}
+
+#[test]
+fn g28_languages() {
+    let app = TestApp::new();
+    let chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..'\u{9fff}').contains(&c));
+    let esb = |headers: &[(&str, &str)]| app.send("POST", LIST, headers, credentials()).message();
+    assert!(!chinese(&esb(&[])));
+    assert!(chinese(&esb(&[("Blueking-Language", "zh-cn")])));
+    assert!(chinese(&esb(&[("Cookie", "blueking_language=zh-hans")])));
+    assert!(!chinese(&esb(&[("blueking-language", "en")])));
+    let native = |headers: &[(&str, &str)]| {
+        let mut headers = headers.to_vec();
+        headers.push(("BK_User", USER));
+        app.send("POST", "/api/v3/findmany/proc/process_instance", &headers, "{}").message()
+    };
+    assert!(chinese(&native(&[])));
+    assert!(!chinese(&native(&[("HTTP_BLUEKING_LANGUAGE", "en")])));
+    assert!(!chinese(&native(&[("X-Bkcmdb-Language", "EN-us")])));
+    assert!(chinese(&native(&[("X-Bkcmdb-Language", "fr")])));
+}
+
+#[test]
+fn g31_bodies_over_the_limit() {
+    let app = TestApp::new();
+    let big = vec![b' '; 10 * 1024 * 1024 + 1];
+    for (path, headers, code) in [
+        (LIST, vec![], 1_306_000),
+        ("/api/bk-cmdb/prod/api/v3/findmany/proc/process_instance", vec![], 1_641_301),
+        ("/api/v3/findmany/proc/process_instance", vec![("BK_User", USER)], 1_199_004),
+    ] {
+        let answer = app.send("POST", path, &headers, big.clone());
+        assert_eq!((answer.status, answer.code()), (413, code), "{path}");
+    }
+    let at_the_limit = vec![b' '; 10 * 1024 * 1024];
+    app.post("/findmany/proc/process_instance", at_the_limit).fails_with(1_199_006);
+}
+
+#[test]
+fn answers_cannot_be_cached_or_sniffed() {
+    let app = TestApp::new();
+    let answer = app.post("/findmany/proc/process_instance", list_body());
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    assert_eq!(answer.headers["content-type"], "application/json; charset=utf-8");
+}
+
+#[test]
+fn health_version_and_measures_need_no_identity() {
+    let app = TestApp::with().start();
+    assert_eq!(app.send("GET", "/healthz", &[], "").status, 200);
+    assert!(app.send("GET", "/version", &[], "").json()["version"].is_string());
+    app.esb("list_process_instance", list_body()).data();
+    app.esb("create_process_instance", list_body()).fails_with(9_900_403);
+    let measures = app.send("GET", "/metrics", &[], "").text;
+    for line in [
+        "rollcall_requests_total{operation=\"list_process_instance\",door=\"esb\"} 1",
+        "rollcall_errors_total{code=\"9900403\"} 1",
+        "rollcall_request_duration_seconds_count{operation=\"list_process_instance\",door=\"esb\"} 1",
+        "rollcall_writer_queue_depth",
+        "rollcall_writer_batch_size_count",
+        "rollcall_writer_commit_seconds_count",
+        "rollcall_store_size_bytes",
+    ] {
+        assert!(measures.contains(line), "{line} in\n{measures}");
+    }
+}
