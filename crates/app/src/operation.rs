@@ -284,9 +284,8 @@ macro_rules! record_input {
                 json: rollcall_domain::json::Json,
                 at: &rollcall_domain::json::Decoder<'_>,
             ) -> Option<Self> {
-                #[allow(unused_mut, reason = "a record without ids is not taken apart")]
-                let mut record = <rollcall_domain::json::Object as rollcall_domain::json::Decode>::decode(json, at)?;
-                $(let $id = at.field(&mut record, $wire);)*
+                let record = <rollcall_domain::json::Object as rollcall_domain::json::Decode>::decode(json, at)?;
+                $(let (record, $id) = crate::operation::take_id(at, record, $wire);)*
                 Some(Self { $($id: $id?,)* record })
             }
 
@@ -302,6 +301,12 @@ macro_rules! record_input {
     };
 }
 pub(crate) use record_input;
+
+/// Takes an id out of the record it came with.
+pub(crate) fn take_id(at: &Decoder<'_>, mut record: Object, name: &str) -> (Object, Option<i64>) {
+    let id = at.field(&mut record, name);
+    (record, id)
+}
 
 /// What [`Serve::check`] has computed, or now; every fault when it is no good.
 pub(crate) fn checked<T: Clone>(
