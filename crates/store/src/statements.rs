@@ -32,4 +32,5 @@ pub fn every_statement() -> impl Iterator<Item = &'static str> {
         .flatten()
         .copied()
         .chain(crate::service_instance::filtered_statements())
+        .chain(crate::host::filtered_statements())
 }
