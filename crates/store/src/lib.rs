@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod business;
+pub mod check;
 pub mod cloud_area;
 pub mod dialect;
 pub mod directory;

@@ -143,6 +143,17 @@ impl Connection {
         self.inner.execute("VACUUM INTO ?1", [to]).map(|_| ()).map_err(translate)
     }
 
+    /// Leaves WAL mode and takes the whole file until this connection is dropped; an error while anybody else has it open.
+    pub(super) fn lock_out_others(&self) -> Result<(), StoreError> {
+        let in_use = |error: rusqlite::Error| match translate(error) {
+            StoreError::Conflict(_) => StoreError::Unavailable("it is in use by another process".into()),
+            error => error,
+        };
+        self.inner.busy_timeout(Duration::from_millis(500)).map_err(in_use)?;
+        self.inner.pragma_update(None, "journal_mode", "DELETE").map_err(in_use)?;
+        self.inner.execute_batch("BEGIN EXCLUSIVE").map_err(in_use)
+    }
+
     pub(super) fn integrity(&self) -> Result<Vec<String>, StoreError> {
         let mut statement = self.inner.prepare("PRAGMA integrity_check").map_err(translate)?;
         let lines = statement.query_map([], |row| row.get::<_, String>(0)).map_err(translate)?;

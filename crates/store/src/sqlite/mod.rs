@@ -2,6 +2,7 @@
 //! readers take a connection from a small pool and use it on the spot.
 
 mod connection;
+mod copy;
 mod pool;
 mod writer;
 
@@ -50,18 +51,15 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens a store, makes it if there is none, and brings its schema up to date.
     pub fn open(options: Options) -> Result<Self, StoreError> {
+        if options.vfs.is_none() {
+            copy::create_store_file(&options.file)?;
+        }
         let mut connection = Connection::open_writer(&options)?;
         bring_up_to_date(&mut connection)?;
         let readers = Pool::new(options.clone())?;
         let file = options.file.clone();
         let writer = Writer::start(connection, &options)?;
         Ok(Self { file, readers, writer })
-    }
-
-    /// Copies a live store into a new file, consistent as of now.
-    pub fn backup(file: &Path, to: &Path) -> Result<(), StoreError> {
-        let connection = Connection::open_existing(file)?;
-        connection.vacuum_into(to)
     }
 
     /// What SQLite's own integrity check finds wrong; nothing when all is well.
