@@ -272,7 +272,7 @@ macro_rules! record_input {
                 at: &rollcall_domain::json::Decoder<'_>,
             ) -> Option<Self> {
                 let record = <rollcall_domain::json::Object as rollcall_domain::json::Decode>::decode(json, at)?;
-                $(let (record, $id) = crate::operation::take_id(at, record, $wire);)*
+                $(let (record, $id) = at.take_field(record, $wire);)*
                 Some(Self { $($id: $id?,)* record })
             }
 
@@ -288,12 +288,6 @@ macro_rules! record_input {
     };
 }
 pub(crate) use record_input;
-
-/// Takes an id out of the record it came with.
-pub(crate) fn take_id(at: &Decoder<'_>, mut record: Object, name: &str) -> (Object, Option<i64>) {
-    let id = at.field(&mut record, name);
-    (record, id)
-}
 
 /// What [`Serve::check`] has computed, or now; every fault when it is no good.
 pub(crate) fn checked<T: Clone>(
