@@ -191,6 +191,11 @@ fn saturating_ns(time: Duration) -> u64 {
 }
 
 fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), StoreError> {
+    // SQLite would take null for what is missing.
+    let (given, wanted) = (params.len(), statement.parameter_count());
+    if given != wanted {
+        return Err(StoreError::Defect(format!("{given} values for a statement of {wanted}")));
+    }
     for (i, param) in params.iter().enumerate() {
         let bound = match param {
             Param::Null => statement.raw_bind_parameter(i + 1, rusqlite::types::Null),
