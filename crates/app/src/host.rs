@@ -191,7 +191,8 @@ impl Serve for AddToBusinessIdle {
     fn check(&mut self) {
         if self.wire.hosts.len() <= rules::MAX_PER_CALL {
             let hosts = self.wire.hosts.iter().enumerate();
-            self.drafts = hosts.map(|(i, host)| HostDraft::read(host, FieldPath::of("bk_host_list").index(i))).collect();
+            self.drafts =
+                hosts.map(|(i, host)| HostDraft::read(host, FieldPath::of("bk_host_list").index(i))).collect();
         }
     }
 

@@ -33,9 +33,7 @@ fn audit_names(kind: EventKind) -> (&'static str, &'static str, Model) {
         EventKind::Set => ("business_resource", "set", Model::Set),
         EventKind::Module => ("business_resource", "module", Model::Module),
         EventKind::Host | EventKind::HostModule => ("host", "host", Model::Host),
-        EventKind::Process | EventKind::ServiceInstance => {
-            ("business_resource", "service_instance", Model::Process)
-        }
+        EventKind::Process | EventKind::ServiceInstance => ("business_resource", "service_instance", Model::Process),
     }
 }
 
@@ -61,22 +59,9 @@ impl Journal {
     }
 
     /// A record came to be; `document` is JSON text.
-    pub(crate) fn created(
-        &mut self,
-        kind: EventKind,
-        business_id: BusinessId,
-        object_id: i64,
-        document: String,
-    ) {
+    pub(crate) fn created(&mut self, kind: EventKind, business_id: BusinessId, object_id: i64, document: String) {
         let operation = EventOperation::Create;
-        self.events.push(EventRow {
-            business_id,
-            kind,
-            operation,
-            object_id,
-            before: None,
-            after: Some(document),
-        });
+        self.events.push(EventRow { business_id, kind, operation, object_id, before: None, after: Some(document) });
     }
 
     /// A record changed; both states are JSON text.
@@ -100,22 +85,9 @@ impl Journal {
     }
 
     /// A record went; `document` is its last state as JSON text.
-    pub(crate) fn deleted(
-        &mut self,
-        kind: EventKind,
-        business_id: BusinessId,
-        object_id: i64,
-        document: String,
-    ) {
+    pub(crate) fn deleted(&mut self, kind: EventKind, business_id: BusinessId, object_id: i64, document: String) {
         let operation = EventOperation::Delete;
-        self.events.push(EventRow {
-            business_id,
-            kind,
-            operation,
-            object_id,
-            before: Some(document),
-            after: None,
-        });
+        self.events.push(EventRow { business_id, kind, operation, object_id, before: Some(document), after: None });
     }
 
     /// An entry for people.

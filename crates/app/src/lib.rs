@@ -2,6 +2,8 @@
 //! What exists is declared once, in [`table`]; doors, OpenAPI, the authorization matrix and the metrics labels come from there.
 //! Knows nothing of HTTP; SQL stays in the store.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod access;
 pub mod built_in;
 mod business;
@@ -26,6 +28,5 @@ mod transfer;
 pub use context::{Caller, Context, Limits};
 pub use error::{OpError, Refusal, RefusedNeed};
 pub use operation::{
-    EsbForm, GatewayLevel, Input, Method, Operation, PathVar, Prepared, Reply, ResourceType, Route,
-    Weight,
+    EsbForm, GatewayLevel, Input, Method, Operation, PathVar, Prepared, Reply, ResourceType, Route, Weight,
 };

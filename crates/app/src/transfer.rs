@@ -169,8 +169,7 @@ impl Loaded {
     fn check_in_pool(&self, hosts: &[HostId]) -> Result<(), Failure> {
         let in_pool = |row: &&HostModuleRow| {
             let kind = self.places.get(&row.module_id).map(|place| place.kind);
-            row.business_id == BusinessId::POOL
-                && matches!(kind, Some(ModulePlace::IDLE | ModulePlace::DIRECTORY))
+            row.business_id == BusinessId::POOL && matches!(kind, Some(ModulePlace::IDLE | ModulePlace::DIRECTORY))
         };
         let inside: BTreeSet<_> = self.relations.iter().filter(in_pool).map(|row| row.host_id).collect();
         let outside = hosts.iter().enumerate().filter(|(_, host)| !inside.contains(host)).map(|(i, host)| {
@@ -212,8 +211,7 @@ impl Loaded {
     ) -> Result<(), OpError> {
         let mut journal = Journal::default();
         let hosts = plan.hosts();
-        let leaving =
-            rollcall_store::service_instance::list_leaving(tx, request.source, &hosts, &plan.kept_modules())?;
+        let leaving = rollcall_store::service_instance::list_leaving(tx, request.source, &hosts, &plan.kept_modules())?;
         remove_instances(tx, request.source, &leaving, &mut journal)?;
 
         store::leave(tx, &hosts, &plan.left_modules())?;

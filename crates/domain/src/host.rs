@@ -37,14 +37,9 @@ impl HostDraft {
         let named = match given.get("bk_host_id") {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Int(id)) if *id > 0 => Ok(Some(HostId(*id))),
-            Some(_) => Err(Fault::new(Cause::ParamUnusable, at.field("bk_host_id"))
-                .because(Reason::NeedsInteger)),
+            Some(_) => Err(Fault::new(Cause::ParamUnusable, at.field("bk_host_id")).because(Reason::NeedsInteger)),
         };
-        let is_static = given
-            .get("bk_addressing")
-            .and_then(Json::as_text)
-            .map(str::trim)
-            != Some("dynamic");
+        let is_static = given.get("bk_addressing").and_then(Json::as_text).map(str::trim) != Some("dynamic");
         // Read apart from the record: an existing host is found by its address even if attributes that an update ignores are wrong.
         let cloud_id = match given.get("bk_cloud_id") {
             None | Some(Json::Null) => Some(0),
@@ -55,23 +50,16 @@ impl HostDraft {
             HostAddresses::parse(value, family, &at.field(field)).unwrap_or_default()
         };
         let keys = match cloud_id {
-            Some(cloud_id) if is_static => [
-                read("bk_host_innerip", Family::V4),
-                read("bk_host_innerip_v6", Family::V6),
-            ]
-            .iter()
-            .flat_map(HostAddresses::as_slice)
-            .map(|address| (cloud_id, address.clone()))
-            .collect(),
+            Some(cloud_id) if is_static => {
+                [read("bk_host_innerip", Family::V4), read("bk_host_innerip_v6", Family::V6)]
+                    .iter()
+                    .flat_map(HostAddresses::as_slice)
+                    .map(|address| (cloud_id, address.clone()))
+                    .collect()
+            }
             _ => Vec::new(),
         };
-        Self {
-            named,
-            record: record::create(Model::Host, given, &at),
-            keys,
-            given: given.clone(),
-            at,
-        }
+        Self { named, record: record::create(Model::Host, given, &at), keys, given: given.clone(), at }
     }
 
     /// The addresses it claims.
@@ -106,9 +94,7 @@ impl HostDraft {
 
 /// The agent of a host, if it has one.
 pub fn agent_id(host: &Object) -> Option<&str> {
-    host.get("bk_agent_id")
-        .and_then(Json::as_text)
-        .filter(|agent| !agent.is_empty())
+    host.get("bk_agent_id").and_then(Json::as_text).filter(|agent| !agent.is_empty())
 }
 
 /// The cloud area of a host.
@@ -148,10 +134,7 @@ pub struct HostsState {
 #[derive(Debug, Clone, PartialEq)]
 pub enum HostChange {
     /// A new host with these attributes and addresses.
-    Create {
-        record: Object,
-        keys: Vec<AddressKey>,
-    },
+    Create { record: Object, keys: Vec<AddressKey> },
     /// New attributes of a host that stays where it is.
     Update { id: HostId, after: Object },
 }
@@ -191,18 +174,10 @@ pub fn plan_add(
         });
         match change {
             Ok(change) => changes.push(change),
-            Err(faults) => bad.push(BadDraft {
-                draft: i,
-                is_update,
-                faults,
-            }),
+            Err(faults) => bad.push(BadDraft { draft: i, is_update, faults }),
         }
     }
-    if bad.is_empty() {
-        Ok(changes)
-    } else {
-        Err(bad)
-    }
+    if bad.is_empty() { Ok(changes) } else { Err(bad) }
 }
 
 /// What earlier drafts of the same request hold.
@@ -214,11 +189,7 @@ struct Claims<'a> {
 }
 
 /// The stored host a draft speaks of: the one it names, else the one that holds one of its addresses (`topology E23`, `E25`).
-fn find_existing(
-    draft: &HostDraft,
-    state: &HostsState,
-    on_existing: OnExisting,
-) -> Result<Option<HostId>, Vec<Fault>> {
+fn find_existing(draft: &HostDraft, state: &HostsState, on_existing: OnExisting) -> Result<Option<HostId>, Vec<Fault>> {
     let named = draft.named.as_ref().map_err(|fault| vec![fault.clone()])?;
     let writable = |id: &HostId| state.hosts.get(id).is_some_and(|host| host.is_writable);
     if let Some(id) = named
@@ -231,21 +202,14 @@ fn find_existing(
         let fault = Fault::new(Cause::ParamUnusable, draft.at.field("bk_host_id"));
         return Err(vec![fault.because(Reason::Absent { value })]);
     }
-    let holders: HashSet<HostId> = draft
-        .keys
-        .iter()
-        .filter_map(|key| state.by_address.get(key).copied())
-        .collect();
+    let holders: HashSet<HostId> = draft.keys.iter().filter_map(|key| state.by_address.get(key).copied()).collect();
     let mut holders_left = holders.iter();
     match (holders_left.next(), holders_left.next(), on_existing) {
         (None, ..) => Ok(None),
         (Some(id), None, OnExisting::Update) if writable(id) => Ok(Some(*id)),
         // One host cannot be two, and nobody changes hosts of others by knowing their addresses.
         _ => {
-            let taken = draft
-                .keys
-                .iter()
-                .filter(|key| state.by_address.contains_key(key));
+            let taken = draft.keys.iter().filter(|key| state.by_address.contains_key(key));
             Err(taken
                 .map(|(_, address)| {
                     let value = address.clone();
@@ -263,12 +227,10 @@ fn plan_update<'a>(
     claims: &mut Claims<'a>,
 ) -> Result<HostChange, Vec<Fault>> {
     if let Some(other) = claims.hosts.insert(id, &draft.at) {
-        return Err(vec![duplicate(draft, "bk_host_id").because(
-            Reason::TakenInRequest {
-                value: id.to_string(),
-                other: other.clone(),
-            },
-        )]);
+        return Err(vec![
+            duplicate(draft, "bk_host_id")
+                .because(Reason::TakenInRequest { value: id.to_string(), other: other.clone() }),
+        ]);
     }
     let stored = &state.hosts[&id].document;
     let after = record::update(Model::Host, stored, &draft.given, &draft.at)?;
@@ -307,21 +269,14 @@ fn plan_create<'a>(
         }
     }
     if faults.is_empty() {
-        Ok(HostChange::Create {
-            record: record.clone(),
-            keys: draft.keys.clone(),
-        })
+        Ok(HostChange::Create { record: record.clone(), keys: draft.keys.clone() })
     } else {
         Err(faults)
     }
 }
 
 fn address_field(address: &str) -> &'static str {
-    if address.contains(':') {
-        "bk_host_innerip_v6"
-    } else {
-        "bk_host_innerip"
-    }
+    if address.contains(':') { "bk_host_innerip_v6" } else { "bk_host_innerip" }
 }
 
 fn duplicate(draft: &HostDraft, field: &'static str) -> Fault {
@@ -345,21 +300,14 @@ mod tests {
 
     /// Host 1 with two addresses, host 2 with an agent, host 3 of somebody else.
     fn state() -> HostsState {
-        let mut state = HostsState {
-            cloud_ids: [0, 5].into(),
-            ..HostsState::default()
-        };
+        let mut state = HostsState { cloud_ids: [0, 5].into(), ..HostsState::default() };
         let host = |is_writable, text: &str| ExistingHost {
             document: drafts(&[text])[0].record.clone().unwrap(),
             is_writable,
         };
         let rows = [
             (1, true, r#"{"bk_host_innerip":"1.1.1.1,1.1.1.2"}"#),
-            (
-                2,
-                true,
-                r#"{"bk_host_innerip":"1.1.1.3","bk_agent_id":"a2","bk_addressing":"dynamic"}"#,
-            ),
+            (2, true, r#"{"bk_host_innerip":"1.1.1.3","bk_agent_id":"a2","bk_addressing":"dynamic"}"#),
             (3, false, r#"{"bk_host_innerip":"1.1.1.4"}"#),
         ];
         for (id, is_writable, text) in rows {
@@ -382,47 +330,30 @@ mod tests {
             });
             told.collect::<Vec<_>>().join(" ")
         };
-        plan_add(&drafts, &state(), on_existing)
-            .map(told)
-            .map_err(|bad| {
-                let told = bad.iter().flat_map(|bad| {
-                    let mark = if bad.is_update { "~" } else { "" };
-                    bad.faults
-                        .iter()
-                        .map(move |fault| format!("{mark}{}", fault.path))
-                });
-                told.collect::<Vec<_>>().join(" ")
-            })
+        plan_add(&drafts, &state(), on_existing).map(told).map_err(|bad| {
+            let told = bad.iter().flat_map(|bad| {
+                let mark = if bad.is_update { "~" } else { "" };
+                bad.faults.iter().map(move |fault| format!("{mark}{}", fault.path))
+            });
+            told.collect::<Vec<_>>().join(" ")
+        })
     }
 
     #[test]
     fn rows_become_new_hosts_or_change_old_ones() {
         let check = |rows: &[&str], want: Result<&str, &str>| {
             let got = outcome(rows, OnExisting::Update);
-            assert_eq!(
-                got,
-                want.map(str::to_owned).map_err(str::to_owned),
-                "{rows:?}"
-            );
+            assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned), "{rows:?}");
         };
         // topology E22.
         check(&[r#"{"bk_host_innerip":"2.1.1.1"}"#], Ok("+"));
         // topology E23, E25: one shared address makes it the same host.
         check(&[r#"{"bk_host_innerip":"1.1.1.2","bk_sn":"s"}"#], Ok("1"));
-        check(
-            &[r#"{"bk_host_innerip":["9.9.9.9","1.1.1.1"],"bk_asset_id":7}"#],
-            Ok("1"),
-        );
+        check(&[r#"{"bk_host_innerip":["9.9.9.9","1.1.1.1"],"bk_asset_id":7}"#], Ok("1"));
         check(&[r#"{"bk_host_id":2,"bk_sn":"s"}"#], Ok("2"));
         // The same address in another cloud area, or with dynamic addressing, is another host.
-        check(
-            &[r#"{"bk_host_innerip":"1.1.1.2","bk_cloud_id":5}"#],
-            Ok("+"),
-        );
-        check(
-            &[r#"{"bk_host_innerip":"1.1.1.2","bk_addressing":"dynamic","bk_agent_id":"a9"}"#],
-            Ok("+"),
-        );
+        check(&[r#"{"bk_host_innerip":"1.1.1.2","bk_cloud_id":5}"#], Ok("+"));
+        check(&[r#"{"bk_host_innerip":"1.1.1.2","bk_addressing":"dynamic","bk_agent_id":"a9"}"#], Ok("+"));
         // topology E24: every bad row is named.
         check(
             &[
@@ -452,15 +383,9 @@ mod tests {
                 "hosts[4].bk_host_innerip hosts[4].bk_host_innerip"
             )),
         );
+        check(&[r#"{"bk_host_innerip":"2.1.1.1","bk_agent_id":"a2"}"#], Err("hosts[0].bk_agent_id"));
         check(
-            &[r#"{"bk_host_innerip":"2.1.1.1","bk_agent_id":"a2"}"#],
-            Err("hosts[0].bk_agent_id"),
-        );
-        check(
-            &[
-                r#"{"bk_host_id":1,"bk_sn":"s"}"#,
-                r#"{"bk_host_innerip":"1.1.1.1","bk_sn":"t"}"#,
-            ],
+            &[r#"{"bk_host_id":1,"bk_sn":"s"}"#, r#"{"bk_host_innerip":"1.1.1.1","bk_sn":"t"}"#],
             Err("~hosts[1].bk_host_id"),
         );
     }
@@ -472,14 +397,8 @@ mod tests {
             assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned), "{row}");
         };
         check(r#"{"bk_host_innerip":"2.1.1.1"}"#, Ok("+"));
-        check(
-            r#"{"bk_host_innerip":"1.1.1.2"}"#,
-            Err("hosts[0].bk_host_innerip"),
-        );
-        check(
-            r#"{"bk_host_innerip":"1.1.1.4"}"#,
-            Err("hosts[0].bk_host_innerip"),
-        );
+        check(r#"{"bk_host_innerip":"1.1.1.2"}"#, Err("hosts[0].bk_host_innerip"));
+        check(r#"{"bk_host_innerip":"1.1.1.4"}"#, Err("hosts[0].bk_host_innerip"));
         // An id names nothing where every host is new: it is given out by the store.
         check(r#"{"bk_host_id":1,"bk_host_innerip":"2.1.1.1"}"#, Ok("+"));
     }

@@ -110,10 +110,7 @@ impl TransferPlan {
             these
                 .iter()
                 .filter(|module| !those.contains(module))
-                .map(move |module| Relation {
-                    host_id,
-                    module: *module,
-                })
+                .map(move |module| Relation { host_id, module: *module })
         })
     }
 
@@ -137,10 +134,7 @@ impl TransferPlan {
 }
 
 /// Decides a transfer: the changes, or everything that is wrong in the first stage that finds something (`topology` 10.1).
-pub fn plan_transfer(
-    state: &TransferState,
-    request: &TransferRequest<'_>,
-) -> Result<TransferPlan, Vec<Fault>> {
+pub fn plan_transfer(state: &TransferState, request: &TransferRequest<'_>) -> Result<TransferPlan, Vec<Fault>> {
     match state.business {
         None => return Err(vec![Fault::new(Cause::BusinessAbsent, "bk_biz_id")]),
         Some(business) if business.is_archived => {
@@ -148,11 +142,7 @@ pub fn plan_transfer(
         }
         Some(_) => {}
     }
-    let modules: HashMap<_, _> = state
-        .modules
-        .iter()
-        .map(|module| (module.id, *module))
-        .collect();
+    let modules: HashMap<_, _> = state.modules.iter().map(|module| (module.id, *module)).collect();
     let targets = check_targets(&modules, request)?;
     let places = check_hosts(state, &modules, request)?;
 
@@ -185,9 +175,7 @@ fn check_targets(
     request: &TransferRequest<'_>,
 ) -> Result<Places, Vec<Fault>> {
     if request.targets.is_empty() {
-        return Err(vec![
-            Fault::new(Cause::NotSet, "bk_module_id").because(Reason::Blank),
-        ]);
+        return Err(vec![Fault::new(Cause::NotSet, "bk_module_id").because(Reason::Blank)]);
     }
     let at = |i| FieldPath::of("bk_module_id").index(i);
     let mut faults = Vec::new();
@@ -198,11 +186,8 @@ fn check_targets(
                 targets.insert(*id, *module);
             }
             // One of another business looks the same as none (`topology` 10.3).
-            _ => faults.push(Fault::new(Cause::TargetModuleAbsent, at(i)).because(
-                Reason::Absent {
-                    value: id.to_string(),
-                },
-            )),
+            _ => faults
+                .push(Fault::new(Cause::TargetModuleAbsent, at(i)).because(Reason::Absent { value: id.to_string() })),
         }
     }
     if faults.is_empty() && request.kind != TransferKind::BuiltIn {
@@ -214,11 +199,7 @@ fn check_targets(
         let built_in = named.filter(|(_, id)| targets[id].is_built_in());
         faults.extend(built_in.map(|(i, _)| Fault::new(cause, at(i))));
     }
-    if faults.is_empty() {
-        Ok(targets)
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { Ok(targets) } else { Err(faults) }
 }
 
 fn check_hosts(
@@ -229,16 +210,11 @@ fn check_hosts(
     let mut places: HashMap<HostId, Places> = HashMap::new();
     for (host_id, module_id) in &state.relations {
         if let Some(module) = modules.get(module_id) {
-            places
-                .entry(*host_id)
-                .or_default()
-                .insert(*module_id, *module);
+            places.entry(*host_id).or_default().insert(*module_id, *module);
         }
     }
     if request.hosts.is_empty() {
-        return Err(vec![
-            Fault::new(Cause::NotSet, "bk_host_id").because(Reason::Blank),
-        ]);
+        return Err(vec![Fault::new(Cause::NotSet, "bk_host_id").because(Reason::Blank)]);
     }
     let at = |i| FieldPath::of("bk_host_id").index(i);
     let hosts = || request.hosts.iter().enumerate();
@@ -247,33 +223,17 @@ fn check_hosts(
     if !absent.is_empty() {
         return Err(absent);
     }
-    let foreign = |id: &HostId| {
-        places[id]
-            .values()
-            .any(|module| module.business_id != request.source)
-    };
+    let foreign = |id: &HostId| places[id].values().any(|module| module.business_id != request.source);
     let foreign: Vec<_> = hosts()
         .filter(|(_, id)| foreign(id))
-        .map(|(i, id)| {
-            Fault::new(Cause::HostsNotInBusiness, at(i))
-                .named(id.to_string())
-                .with(request.source)
-        })
+        .map(|(i, id)| Fault::new(Cause::HostsNotInBusiness, at(i)).named(id.to_string()).with(request.source))
         .collect();
-    if foreign.is_empty() {
-        Ok(places)
-    } else {
-        Err(foreign)
-    }
+    if foreign.is_empty() { Ok(places) } else { Err(foreign) }
 }
 
 /// A host that is not there, or that the caller may not know of.
 pub fn absent_host(id: HostId, at: FieldPath) -> Fault {
-    Fault::new(Cause::ParamUnusable, at)
-        .named("bk_host_id")
-        .because(Reason::Absent {
-            value: id.to_string(),
-        })
+    Fault::new(Cause::ParamUnusable, at).named("bk_host_id").because(Reason::Absent { value: id.to_string() })
 }
 
 #[cfg(test)]
@@ -284,9 +244,7 @@ mod tests {
     const BUSINESS: BusinessId = BusinessId(3);
     const OTHER: BusinessId = BusinessId(4);
 
-    const PLAIN: TransferKind = TransferKind::Ordinary {
-        is_increment: false,
-    };
+    const PLAIN: TransferKind = TransferKind::Ordinary { is_increment: false };
     const INCREMENT: TransferKind = TransferKind::Ordinary { is_increment: true };
 
     /// Modules 1 to 3 of business 3 and 11 to 13 of business 4 are built in; 5 to 8 and 15 to 18 are ordinary.
@@ -306,10 +264,7 @@ mod tests {
         TransferState {
             business: Some(BusinessState { is_archived: false }),
             modules: modules(),
-            relations: relations
-                .iter()
-                .map(|(host, module)| (HostId(*host), ModuleId(*module)))
-                .collect(),
+            relations: relations.iter().map(|(host, module)| (HostId(*host), ModuleId(*module))).collect(),
         }
     }
 
@@ -324,20 +279,12 @@ mod tests {
     ) -> Result<Moves, Vec<(Cause, String)>> {
         let hosts: Vec<_> = hosts.iter().copied().map(HostId).collect();
         let targets: Vec<_> = targets.iter().copied().map(ModuleId).collect();
-        let request = TransferRequest {
-            source: BUSINESS,
-            business: BUSINESS,
-            hosts: &hosts,
-            targets: &targets,
-            kind,
-        };
+        let request = TransferRequest { source: BUSINESS, business: BUSINESS, hosts: &hosts, targets: &targets, kind };
         let ids = |modules: &[ModulePlace]| modules.iter().map(|m| m.id.get()).collect();
         plan_transfer(state, &request)
             .map(|plan| {
                 let moves = plan.moves.iter();
-                moves
-                    .map(|host| (host.host_id.get(), ids(&host.after)))
-                    .collect()
+                moves.map(|host| (host.host_id.get(), ids(&host.after))).collect()
             })
             .map_err(|faults| {
                 let faults = faults.iter();
@@ -350,10 +297,7 @@ mod tests {
         let state = state(&[(1, 1), (2, 5), (2, 6), (3, 2)]);
         let check = |hosts: &[i64], targets: &[i64], kind, want: &[(i64, &[i64])]| {
             let want = want.iter().map(|(host, after)| (*host, after.to_vec()));
-            assert_eq!(
-                plan(&state, hosts, targets, kind),
-                Ok(want.collect::<Vec<_>>())
-            );
+            assert_eq!(plan(&state, hosts, targets, kind), Ok(want.collect::<Vec<_>>()));
         };
         // topology E33: a plain transfer leaves everything else.
         check(&[2], &[7], PLAIN, &[(2, &[7])]);
@@ -363,28 +307,19 @@ mod tests {
         check(&[1, 2], &[7], INCREMENT, &[(1, &[7]), (2, &[5, 6, 7])]);
         check(&[1, 2, 1], &[5], INCREMENT, &[(1, &[5])]);
         // topology 10.4: idle to idle changes nothing; from anywhere to idle.
-        check(
-            &[1, 2, 3],
-            &[1],
-            TransferKind::BuiltIn,
-            &[(2, &[1]), (3, &[1])],
-        );
+        check(&[1, 2, 3], &[1], TransferKind::BuiltIn, &[(2, &[1]), (3, &[1])]);
     }
 
     #[test]
     fn a_refusal_names_every_bad_item_of_its_stage() {
         let mut state = state(&[(1, 1), (2, 5), (9, 15), (8, 11)]);
-        let check = |state: &TransferState,
-                     hosts: &[i64],
-                     targets: &[i64],
-                     kind,
-                     want: &[(Cause, &str)]| {
+        let check = |state: &TransferState, hosts: &[i64], targets: &[i64], kind, want: &[(Cause, &str)]| {
             let want: Vec<_> = want.iter().map(|(c, at)| (*c, at.to_string())).collect();
             assert_eq!(plan(state, hosts, targets, kind), Err(want));
         };
         use Cause::{
-            BuiltInModuleMixed, BusinessAbsent, BusinessArchived, HostsNotInBusiness, NotSet,
-            ParamUnusable, TargetModuleAbsent, UseBuiltInTransfer,
+            BuiltInModuleMixed, BusinessAbsent, BusinessArchived, HostsNotInBusiness, NotSet, ParamUnusable,
+            TargetModuleAbsent, UseBuiltInTransfer,
         };
         check(
             &state,
@@ -403,31 +338,18 @@ mod tests {
             &[1],
             &[1, 5, 2],
             PLAIN,
-            &[
-                (BuiltInModuleMixed, "bk_module_id[0]"),
-                (BuiltInModuleMixed, "bk_module_id[2]"),
-            ],
+            &[(BuiltInModuleMixed, "bk_module_id[0]"), (BuiltInModuleMixed, "bk_module_id[2]")],
         );
         // topology E37.
         let lone = [(UseBuiltInTransfer, "bk_module_id[0]")];
         check(&state, &[2], &[1], PLAIN, &lone);
-        check(
-            &state,
-            &[2],
-            &[1],
-            INCREMENT,
-            &[(UseBuiltInTransfer, "bk_module_id[0]")],
-        );
+        check(&state, &[2], &[1], INCREMENT, &[(UseBuiltInTransfer, "bk_module_id[0]")]);
         check(
             &state,
             &[1, 99, 9, 0, -1],
             &[5],
             PLAIN,
-            &[
-                (ParamUnusable, "bk_host_id[1]"),
-                (ParamUnusable, "bk_host_id[3]"),
-                (ParamUnusable, "bk_host_id[4]"),
-            ],
+            &[(ParamUnusable, "bk_host_id[1]"), (ParamUnusable, "bk_host_id[3]"), (ParamUnusable, "bk_host_id[4]")],
         );
         // topology E29, E30.
         check(
@@ -435,21 +357,12 @@ mod tests {
             &[9, 1, 8],
             &[5],
             PLAIN,
-            &[
-                (HostsNotInBusiness, "bk_host_id[0]"),
-                (HostsNotInBusiness, "bk_host_id[2]"),
-            ],
+            &[(HostsNotInBusiness, "bk_host_id[0]"), (HostsNotInBusiness, "bk_host_id[2]")],
         );
         check(&state, &[], &[5], PLAIN, &[(NotSet, "bk_host_id")]);
         check(&state, &[1], &[], PLAIN, &[(NotSet, "bk_module_id")]);
         state.business = Some(BusinessState { is_archived: true });
-        check(
-            &state,
-            &[1],
-            &[5],
-            PLAIN,
-            &[(BusinessArchived, "bk_biz_id")],
-        );
+        check(&state, &[1], &[5], PLAIN, &[(BusinessArchived, "bk_biz_id")]);
         state.business = None;
         check(&state, &[1], &[5], PLAIN, &[(BusinessAbsent, "bk_biz_id")]);
     }

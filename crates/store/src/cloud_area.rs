@@ -12,10 +12,7 @@ crate::statements! {
 
 /// Stores areas.
 pub fn insert(tx: &mut dyn Tx, areas: &[(CloudAreaId, &str)]) -> Result<(), StoreError> {
-    let params: Vec<_> = areas
-        .iter()
-        .flat_map(|(id, name)| [Param::Int(id.get()), Param::Text(name)])
-        .collect();
+    let params: Vec<_> = areas.iter().flat_map(|(id, name)| [Param::Int(id.get()), Param::Text(name)]).collect();
     tx.insert_many(INSERT, 2, &params)
 }
 

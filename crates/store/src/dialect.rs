@@ -26,9 +26,7 @@ pub fn for_sqlite(sql: &str) -> String {
             rest = &parameter[end + 1..];
         } else if let Some(mark) = tail.strip_prefix("{has ") {
             let end = mark.find('}').expect("a mark ends with a brace");
-            let (column, parameter) = mark[..end]
-                .split_once(" $")
-                .expect("the mark names a column and a parameter");
+            let (column, parameter) = mark[..end].split_once(" $").expect("the mark names a column and a parameter");
             out.push_str(&format!("instr({column}, ?{parameter}) > 0"));
             rest = &mark[end + 1..];
         } else if let Some(after) = tail.strip_prefix("{key}") {
@@ -76,23 +74,11 @@ mod tests {
     #[test]
     fn marks_and_parameters_become_sqlites_own() {
         let check = |sql, want| assert_eq!(for_sqlite(sql), want);
-        check(
-            "SELECT a FROM t WHERE b = $2 AND c = $1",
-            "SELECT a FROM t WHERE b = ?2 AND c = ?1",
-        );
-        check(
-            "WHERE id IN {ids $12} AND x = $1",
-            "WHERE id IN (SELECT value FROM json_each(?12)) AND x = ?1",
-        );
-        check(
-            "WHERE name IN {texts $1}",
-            "WHERE name IN (SELECT value FROM json_each(?1))",
-        );
+        check("SELECT a FROM t WHERE b = $2 AND c = $1", "SELECT a FROM t WHERE b = ?2 AND c = ?1");
+        check("WHERE id IN {ids $12} AND x = $1", "WHERE id IN (SELECT value FROM json_each(?12)) AND x = ?1");
+        check("WHERE name IN {texts $1}", "WHERE name IN (SELECT value FROM json_each(?1))");
         check("WHERE {has name $2}", "WHERE instr(name, ?2) > 0");
-        check(
-            "CREATE TABLE t (id {key})",
-            "CREATE TABLE t (id INTEGER PRIMARY KEY)",
-        );
+        check("CREATE TABLE t (id {key})", "CREATE TABLE t (id INTEGER PRIMARY KEY)");
     }
 
     #[test]

@@ -66,17 +66,9 @@ crate::statements! {
 }
 
 /// Which of these hosts are in a module.
-pub fn in_module(
-    tx: &mut dyn Tx,
-    module: ModuleId,
-    hosts: &[HostId],
-) -> Result<Vec<HostId>, StoreError> {
+pub fn in_module(tx: &mut dyn Tx, module: ModuleId, hosts: &[HostId]) -> Result<Vec<HostId>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
-    tx.list(
-        HOSTS_IN_MODULE,
-        &[module.get().into(), Param::Text(&hosts)],
-        |row| Ok(HostId(row.int(0)?)),
-    )
+    tx.list(HOSTS_IN_MODULE, &[module.get().into(), Param::Text(&hosts)], |row| Ok(HostId(row.int(0)?)))
 }
 
 /// A host in a module.
@@ -100,10 +92,7 @@ pub fn modules_of(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<Vec<HostModuleRow
 }
 
 /// The addresses of hosts.
-pub fn addresses(
-    tx: &mut dyn Tx,
-    hosts: &[HostId],
-) -> Result<HashMap<HostId, HostAddresses>, StoreError> {
+pub fn addresses(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<HashMap<HostId, HostAddresses>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
     let rows = tx.list(ADDRESSES, &[Param::Text(&hosts)], |row| {
         let addresses = HostAddresses {
@@ -278,7 +267,7 @@ pub struct HostFilter {
 /// How many hosts of a business match.
 pub fn count(tx: &mut dyn Tx, business: BusinessId, filter: &HostFilter) -> Result<usize, StoreError> {
     let bound = Bound::new(filter);
-    crate::engine::size(tx.number(bound.statements().count, &bound.params(business)[..3])?)
+    crate::engine::size(tx.number(bound.statements().count, bound.used(&bound.params(business)))?)
 }
 
 /// Hands over the wire documents of the hosts of a page, in order of their ids.
@@ -304,7 +293,7 @@ pub fn each_of_business(
     each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let bound = Bound::new(filter);
-    tx.query(bound.statements().all, &bound.params(business)[..3], &mut |row| each(row.text(1)?))
+    tx.query(bound.statements().all, bound.used(&bound.params(business)), &mut |row| each(row.text(1)?))
 }
 
 /// A filter as parameters.
@@ -325,6 +314,15 @@ impl<'a> Bound<'a> {
         let sets = usize::from(self.filter.set_ids.is_some());
         let modules = usize::from(self.filter.module_ids.is_some());
         &FILTERED[sets + 2 * modules]
+    }
+
+    /// The parameters up to the last one that the filter names: an engine takes no more than a statement has.
+    fn used<'p, 'v>(&self, params: &'p [Param<'v>; 5]) -> &'p [Param<'v>] {
+        match self.filter {
+            HostFilter { module_ids: Some(_), .. } => &params[..3],
+            HostFilter { set_ids: Some(_), .. } => &params[..2],
+            _ => &params[..1],
+        }
     }
 
     fn params(&self, business: BusinessId) -> [Param<'_>; 5] {

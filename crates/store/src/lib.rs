@@ -2,6 +2,8 @@
 //! decided already. One file per resource holds its statements and the functions over them; [`dialect`] holds what differs
 //! between engines.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod audit;
 pub mod business;
 pub mod check;
@@ -24,4 +26,4 @@ mod statements;
 
 pub use engine::{Engine, MayRetry, Observer, Param, Row, Stop, Store, TimeLimits, Tx, Work};
 pub use error::StoreError;
-pub use statements::every_statement;
+pub use statements::{every_statement, serving_statements};

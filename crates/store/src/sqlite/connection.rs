@@ -11,17 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a connection waits for the lock of another process (the command line beside a running server).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many steps of SQLite's machine pass between two looks at the clock.
 const STEPS_BETWEEN_CLOCKS: i32 = 4_000;
 const STATEMENT_CACHE: usize = 256;
+/// Said of what follows an error that took the whole transaction with it.
+pub(super) const TRANSACTION_LOST: &str = "the transaction was ended by an error in it";
 
 pub(super) struct Connection {
     inner: rusqlite::Connection,
     /// Constants in SQLite's own dialect, by the address of the constant.
     translated: HashMap<(usize, usize), Box<str>>,
     deadline: Deadline,
+    /// Whether a transaction was begun and not ended: SQLite may have ended it by itself since.
+    begun: bool,
 }
 
 /// Read by the progress handler: nanoseconds since `start` after which the running statement ends, 0 for never.
@@ -34,13 +36,8 @@ struct Deadline {
 impl Connection {
     pub(super) fn open_writer(options: &Options) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let connection = Self::open(&options.file, flags, options.vfs.as_deref())?;
-        let pragma = |name: &str, value: &str| {
-            connection
-                .inner
-                .pragma_update(None, name, value)
-                .map_err(translate)
-        };
+        let connection = Self::open(options, flags)?;
+        let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
         pragma("page_size", "4096")?;
         pragma("journal_mode", "WAL")?;
         pragma("synchronous", "FULL")?;
@@ -53,13 +50,8 @@ impl Connection {
 
     pub(super) fn open_reader(options: &Options) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-        let connection = Self::open(&options.file, flags, options.vfs.as_deref())?;
-        let pragma = |name: &str, value: &str| {
-            connection
-                .inner
-                .pragma_update(None, name, value)
-                .map_err(translate)
-        };
+        let connection = Self::open(options, flags)?;
+        let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
         pragma("query_only", "ON")?;
         pragma("cache_size", &format!("-{}", options.cache_kib))?;
         Ok(connection)
@@ -67,19 +59,19 @@ impl Connection {
 
     /// For tools that work on a store beside its server.
     pub(super) fn open_existing(file: &Path) -> Result<Self, StoreError> {
-        Self::open(file, OpenFlags::SQLITE_OPEN_READ_WRITE, None)
+        Self::open(&Options::new(file), OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
-    fn open(file: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Self, StoreError> {
+    fn open(options: &Options, flags: OpenFlags) -> Result<Self, StoreError> {
+        let file = &options.file;
         // Each connection is used by one thread at a time.
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = match vfs {
+        let opened = match options.vfs.as_deref() {
             Some(vfs) => rusqlite::Connection::open_with_flags_and_vfs(file, flags, vfs),
             None => rusqlite::Connection::open_with_flags(file, flags),
         };
-        let mut inner = opened
-            .map_err(|e| StoreError::Unavailable(format!("cannot open {}: {e}", file.display())))?;
-        inner.busy_timeout(BUSY_TIMEOUT).map_err(translate)?;
+        let mut inner = opened.map_err(|e| StoreError::Unavailable(format!("cannot open {}: {e}", file.display())))?;
+        inner.busy_timeout(options.busy_timeout).map_err(translate)?;
         inner.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
         let start = Instant::now();
         let at_ns = Arc::new(AtomicU64::new(0));
@@ -88,44 +80,39 @@ impl Connection {
             let at = seen.load(Ordering::Relaxed);
             at != 0 && elapsed_ns(start) > at
         };
-        inner
-            .progress_handler(STEPS_BETWEEN_CLOCKS, Some(over))
-            .map_err(translate)?;
-        let deadline = Deadline {
-            start,
-            at_ns,
-            limit: Duration::ZERO,
-        };
-        Ok(Self {
-            inner,
-            translated: HashMap::new(),
-            deadline,
-        })
+        inner.progress_handler(STEPS_BETWEEN_CLOCKS, Some(over)).map_err(translate)?;
+        let deadline = Deadline { start, at_ns, limit: Duration::ZERO };
+        Ok(Self { inner, translated: HashMap::new(), deadline, begun: false })
     }
 
     /// From now on statements end with [`StoreError::Deadline`] after this time; `None`: never.
     pub(super) fn limit_time(&mut self, limit: Option<Duration>) {
-        let at = limit.map_or(0, |limit| {
-            elapsed_ns(self.deadline.start) + saturating_ns(limit)
-        });
+        let at = limit.map_or(0, |limit| elapsed_ns(self.deadline.start) + saturating_ns(limit));
         self.deadline.limit = limit.unwrap_or_default();
         self.deadline.at_ns.store(at, Ordering::Relaxed);
     }
 
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
-        self.control("BEGIN IMMEDIATE")
+        self.control("BEGIN IMMEDIATE")?;
+        self.begun = true;
+        Ok(())
     }
 
     pub(super) fn begin_read(&mut self) -> Result<(), StoreError> {
-        self.control("BEGIN DEFERRED")
+        self.control("BEGIN DEFERRED")?;
+        self.begun = true;
+        Ok(())
     }
 
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
-        self.control("COMMIT")
+        self.control("COMMIT")?;
+        self.begun = false;
+        Ok(())
     }
 
     /// Ends the transaction without effect. Nothing can be done about a failure: SQLite has rolled back itself then.
     pub(super) fn roll_back(&mut self) {
+        self.begun = false;
         if self.in_transaction() {
             let _ = self.control("ROLLBACK");
         }
@@ -149,19 +136,12 @@ impl Connection {
     }
 
     fn control(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        self.inner
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.raw_execute())
-            .map(|_| ())
-            .map_err(translate)
+        self.inner.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(translate)
     }
 
     /// Runs a statement that is not worth a place in the cache: a step of a migration.
     pub(super) fn execute_once(&mut self, sql: &str) -> Result<(), StoreError> {
-        self.inner
-            .execute(&dialect::for_sqlite(sql), [])
-            .map(|_| ())
-            .map_err(translate)
+        self.inner.execute(&dialect::for_sqlite(sql), []).map(|_| ()).map_err(translate)
     }
 
     pub(super) fn has_table(&self, name: &str) -> Result<bool, StoreError> {
@@ -169,40 +149,24 @@ impl Connection {
     }
 
     pub(super) fn vacuum_into(&self, to: &Path) -> Result<(), StoreError> {
-        let to = to
-            .to_str()
-            .ok_or_else(|| StoreError::Unavailable("the file name is not UTF-8".into()))?;
-        self.inner
-            .execute("VACUUM INTO ?1", [to])
-            .map(|_| ())
-            .map_err(translate)
+        let to = to.to_str().ok_or_else(|| StoreError::Unavailable("the file name is not UTF-8".into()))?;
+        self.inner.execute("VACUUM INTO ?1", [to]).map(|_| ()).map_err(translate)
     }
 
     /// Leaves WAL mode and takes the whole file until this connection is dropped; an error while anybody else has it open.
     pub(super) fn lock_out_others(&self) -> Result<(), StoreError> {
         let in_use = |error: rusqlite::Error| match translate(error) {
-            StoreError::Conflict(_) => {
-                StoreError::Unavailable("it is in use by another process".into())
-            }
+            StoreError::Conflict(_) => StoreError::Unavailable("it is in use by another process".into()),
             error => error,
         };
-        self.inner
-            .busy_timeout(Duration::from_millis(500))
-            .map_err(in_use)?;
-        self.inner
-            .pragma_update(None, "journal_mode", "DELETE")
-            .map_err(in_use)?;
+        self.inner.busy_timeout(Duration::from_millis(500)).map_err(in_use)?;
+        self.inner.pragma_update(None, "journal_mode", "DELETE").map_err(in_use)?;
         self.inner.execute_batch("BEGIN EXCLUSIVE").map_err(in_use)
     }
 
     pub(super) fn integrity(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self
-            .inner
-            .prepare("PRAGMA integrity_check")
-            .map_err(translate)?;
-        let lines = statement
-            .query_map([], |row| row.get::<_, String>(0))
-            .map_err(translate)?;
+        let mut statement = self.inner.prepare("PRAGMA integrity_check").map_err(translate)?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0)).map_err(translate)?;
         let lines = lines.collect::<Result<Vec<_>, _>>().map_err(translate)?;
         Ok(if lines == ["ok"] { Vec::new() } else { lines })
     }
@@ -213,11 +177,12 @@ impl Connection {
         sql: &'static str,
         params: &[Param<'_>],
     ) -> Result<rusqlite::CachedStatement<'_>, StoreError> {
+        // Without a transaction the statement would be committed at once, whatever becomes of the rest of its unit of work.
+        if self.begun && !self.in_transaction() {
+            return Err(StoreError::Unavailable(TRANSACTION_LOST.into()));
+        }
         let key = (sql.as_ptr() as usize, sql.len());
-        let translated = self
-            .translated
-            .entry(key)
-            .or_insert_with(|| dialect::for_sqlite(sql).into_boxed_str());
+        let translated = self.translated.entry(key).or_insert_with(|| dialect::for_sqlite(sql).into_boxed_str());
         let mut statement = self.inner.prepare_cached(translated).map_err(translate)?;
         bind(&mut statement, params)?;
         Ok(statement)
@@ -225,9 +190,7 @@ impl Connection {
 
     fn error(&self, error: rusqlite::Error) -> StoreError {
         if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
-            return StoreError::Deadline(
-                u64::try_from(self.deadline.limit.as_millis()).unwrap_or(u64::MAX),
-            );
+            return StoreError::Deadline(u64::try_from(self.deadline.limit.as_millis()).unwrap_or(u64::MAX));
         }
         translate(error)
     }
@@ -241,10 +204,12 @@ fn saturating_ns(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
-fn bind(
-    statement: &mut rusqlite::CachedStatement<'_>,
-    params: &[Param<'_>],
-) -> Result<(), StoreError> {
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), StoreError> {
+    // SQLite would take null for what is missing.
+    let (given, wanted) = (params.len(), statement.parameter_count());
+    if given != wanted {
+        return Err(StoreError::Defect(format!("{given} values for a statement of {wanted}")));
+    }
     for (i, param) in params.iter().enumerate() {
         let bound = match param {
             Param::Null => statement.raw_bind_parameter(i + 1, rusqlite::types::Null),
@@ -281,12 +246,7 @@ impl Tx for Connection {
         self.prepare(sql, params)?.raw_execute().map_err(translate)
     }
 
-    fn insert_many(
-        &mut self,
-        sql: &'static str,
-        width: usize,
-        params: &[Param<'_>],
-    ) -> Result<(), StoreError> {
+    fn insert_many(&mut self, sql: &'static str, width: usize, params: &[Param<'_>]) -> Result<(), StoreError> {
         // In SQLite a prepared statement in a loop is the fastest bulk insert there is.
         let mut rows = params.chunks(width);
         let Some(first) = rows.next() else {
@@ -310,10 +270,7 @@ impl SqliteRow<'_, '_> {
     }
 
     fn unexpected<T>(column: usize, value: ValueRef<'_>) -> Result<T, StoreError> {
-        Err(StoreError::Unreadable(format!(
-            "column {column} holds {}",
-            value.data_type()
-        )))
+        Err(StoreError::Unreadable(format!("column {column} holds {}", value.data_type())))
     }
 }
 
@@ -337,8 +294,7 @@ impl Row for SqliteRow<'_, '_> {
             ValueRef::Null => Ok(None),
             ValueRef::Text(bytes) => {
                 let text = std::str::from_utf8(bytes);
-                text.map(Some)
-                    .map_err(|_| StoreError::Unreadable(format!("column {column} is not UTF-8")))
+                text.map(Some).map_err(|_| StoreError::Unreadable(format!("column {column} is not UTF-8")))
             }
             other => Self::unexpected(column, other),
         }
@@ -353,10 +309,7 @@ pub(super) fn translate(error: rusqlite::Error) -> StoreError {
     let text = message.clone().unwrap_or_else(|| code.to_string());
     match code.code {
         ErrorCode::ConstraintViolation
-            if matches!(
-                code.extended_code,
-                ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-            ) =>
+            if matches!(code.extended_code, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) =>
         {
             StoreError::Unique(text)
         }

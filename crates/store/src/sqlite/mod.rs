@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
+/// For how long another program may keep its lock, if nobody says otherwise.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How a store is opened.
 #[derive(Clone)]
 pub struct Options {
@@ -26,6 +29,8 @@ pub struct Options {
     pub queue: usize,
     /// The most requests in one commit.
     pub group: usize,
+    /// How long a connection waits for the lock of another program (the command line beside a running server).
+    pub busy_timeout: Duration,
     /// Page cache of each connection in KiB.
     pub cache_kib: u32,
     /// The SQLite VFS to use, for tests; none: the operating system's.
@@ -42,6 +47,7 @@ impl Options {
             readers: 8,
             queue: 4096,
             group: 256,
+            busy_timeout: BUSY_TIMEOUT,
             cache_kib: 4096,
             vfs: None,
             observer: None,
@@ -67,11 +73,7 @@ impl Sqlite {
         let readers = Pool::new(options.clone())?;
         let file = options.file.clone();
         let writer = Writer::start(connection, &options)?;
-        Ok(Self {
-            file,
-            readers,
-            writer,
-        })
+        Ok(Self { file, readers, writer })
     }
 
     /// What SQLite's own integrity check finds wrong; nothing when all is well.
@@ -82,28 +84,18 @@ impl Sqlite {
     /// The schema version of a file, without changing it.
     pub fn schema_version(file: &Path) -> Result<i64, StoreError> {
         let mut connection = Connection::open_existing(file)?;
-        if connection.has_table("setting")? {
-            migrate::version(&mut connection)
-        } else {
-            Ok(0)
-        }
+        if connection.has_table("setting")? { migrate::version(&mut connection) } else { Ok(0) }
     }
 }
 
 /// Runs the steps that are missing, each in a transaction of its own.
 fn bring_up_to_date(connection: &mut Connection) -> Result<(), StoreError> {
     connection.begin()?;
-    let version = if connection.has_table("setting")? {
-        migrate::version(connection)?
-    } else {
-        0
-    };
+    let version = if connection.has_table("setting")? { migrate::version(connection)? } else { 0 };
     if version > migrate::newest() {
         connection.roll_back();
         let newest = migrate::newest();
-        let text = format!(
-            "its schema is version {version}, this program knows {newest}: use a newer program"
-        );
+        let text = format!("its schema is version {version}, this program knows {newest}: use a newer program");
         return Err(StoreError::Unavailable(text));
     }
     for (number, statements) in migrate::steps_after(version) {
