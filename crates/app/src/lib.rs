@@ -8,6 +8,7 @@ mod business;
 mod context;
 pub mod directory;
 mod error;
+mod host;
 mod journal;
 mod listing;
 mod module;
@@ -20,10 +21,10 @@ mod service_instance;
 mod set;
 pub mod table;
 mod topology;
+mod transfer;
 
 pub use context::{Caller, Context, Limits};
 pub use error::{OpError, Refusal, RefusedNeed};
 pub use operation::{
-    EsbForm, GatewayLevel, Input, Method, Operation, PathVar, Prepared, Reply, ResourceType, Route,
-    Weight,
+    EsbForm, GatewayLevel, Input, Method, Operation, PathVar, Prepared, Reply, ResourceType, Route, Weight,
 };

@@ -136,9 +136,8 @@ impl Serve for CreateInstances {
         let empty = empty.map(|(i, _)| Fault::new(Cause::NotSet, at(i).field("processes")));
         Failure::check(empty.collect())?;
         check_hosts(tx, &module, &wire.hosts())?;
-        let names = (0..wire.instances.len()).filter_map(|i| {
-            rules::check_name(wire.name_of(i), at(i).field("service_instance_name")).err()
-        });
+        let names = (0..wire.instances.len())
+            .filter_map(|i| rules::check_name(wire.name_of(i), at(i).field("service_instance_name")).err());
         Failure::check(names.collect())?;
         let drafts = self.drafts.as_ref().map_err(|faults| failure(faults.clone()))?;
         let mut clashes = Vec::new();
@@ -339,9 +338,16 @@ impl Serve for ListInstances {
         };
         let mut out = JsonWriter::with_capacity(64 + limit.min(count) * 384);
         out.raw("{\"count\":").int(wide(count)).raw(",\"info\":[");
-        store::each_of_page(tx, business, &filter, order(&page, Order::Oldest), (page.start, limit), &mut |_, document| {
-            out.separate().raw(document).raw("}");
-        })?;
+        store::each_of_page(
+            tx,
+            business,
+            &filter,
+            order(&page, Order::Oldest),
+            (page.start, limit),
+            &mut |_, document| {
+                out.separate().raw(document).raw("}");
+            },
+        )?;
         out.raw("]}");
         Ok(Reply(out.finish()))
     }

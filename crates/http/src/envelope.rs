@@ -184,8 +184,3 @@ fn type_names(kind: ResourceType) -> (&'static str, &'static str) {
         ResourceType::PoolHostDirectory => ("sys_host_rsc_pool_directory", "主机池主机"),
     }
 }
-
-/// Whether a code is a refusal for lack of a right.
-pub fn is_refusal(code: i64) -> bool {
-    code == NO_PERMISSION
-}

@@ -45,9 +45,7 @@ const FILTERED: [Filtered; 8] = [
 ];
 
 pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
-    FILTERED
-        .iter()
-        .flat_map(|filtered| filtered.pages.into_iter().chain([filtered.count]))
+    FILTERED.iter().flat_map(|filtered| filtered.pages.into_iter().chain([filtered.count]))
 }
 
 crate::statements! {
@@ -74,10 +72,7 @@ pub struct ServiceInstanceRow {
 }
 
 /// An instance by its id, of whatever business.
-pub fn find(
-    tx: &mut dyn Tx,
-    id: ServiceInstanceId,
-) -> Result<Option<ServiceInstanceRow>, StoreError> {
+pub fn find(tx: &mut dyn Tx, id: ServiceInstanceId) -> Result<Option<ServiceInstanceRow>, StoreError> {
     tx.find(FIND, &[id.get().into()], |row| {
         Ok(ServiceInstanceRow {
             business_id: BusinessId(row.int(0)?),
@@ -90,10 +85,7 @@ pub fn find(
 }
 
 /// Stores instances that follow no template, with their wire documents.
-pub fn insert(
-    tx: &mut dyn Tx,
-    instances: &[(NewServiceInstance<'_>, String)],
-) -> Result<(), StoreError> {
+pub fn insert(tx: &mut dyn Tx, instances: &[(NewServiceInstance<'_>, String)]) -> Result<(), StoreError> {
     let mut params = Vec::with_capacity(instances.len() * 6);
     for (instance, document) in instances {
         params.extend([
@@ -128,11 +120,7 @@ pub enum Order {
 }
 
 /// How many instances match.
-pub fn count(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    filter: &ServiceInstanceFilter,
-) -> Result<usize, StoreError> {
+pub fn count(tx: &mut dyn Tx, business: BusinessId, filter: &ServiceInstanceFilter) -> Result<usize, StoreError> {
     let bound = Bound::new(filter);
     let number = tx.number(bound.statements().count, &bound.params(business)[..5])?;
     usize::try_from(number).map_err(|_| StoreError::Unreadable("a count below zero".into()))
@@ -151,14 +139,10 @@ pub fn each_of_page(
     let mut params = bound.params(business);
     params[5] = i64::try_from(limit).unwrap_or(i64::MAX).into();
     params[6] = i64::try_from(start).unwrap_or(i64::MAX).into();
-    tx.query(
-        bound.statements().pages[order as usize],
-        &params,
-        &mut |row| {
-            each(ServiceInstanceId(row.int(0)?), row.text(1)?);
-            Ok(())
-        },
-    )
+    tx.query(bound.statements().pages[order as usize], &params, &mut |row| {
+        each(ServiceInstanceId(row.int(0)?), row.text(1)?);
+        Ok(())
+    })
 }
 
 /// A filter as parameters.
@@ -178,9 +162,7 @@ impl<'a> Bound<'a> {
     fn statements(&self) -> &'static Filtered {
         let bit = |set: bool, bit: usize| if set { bit } else { 0 };
         let filter = self.filter;
-        &FILTERED[bit(filter.module_id.is_some(), 1)
-            + bit(filter.host_ids.is_some(), 2)
-            + bit(filter.ids.is_some(), 4)]
+        &FILTERED[bit(filter.module_id.is_some(), 1) + bit(filter.host_ids.is_some(), 2) + bit(filter.ids.is_some(), 4)]
     }
 
     fn params(&self, business: BusinessId) -> [Param<'_>; 7] {
@@ -217,27 +199,19 @@ pub fn list_leaving(
 ) -> Result<Vec<LeavingInstance>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
     let staying = id_list(staying.iter().map(|id| id.get()));
-    tx.list(
-        LIST_LEAVING,
-        &[business.get().into(), (&hosts).into(), (&staying).into()],
-        |row| {
-            Ok(LeavingInstance {
-                id: ServiceInstanceId(row.int(0)?),
-                module_id: ModuleId(row.int(1)?),
-                host_id: HostId(row.int(2)?),
-                name: row.text(3)?.to_owned(),
-                document: row.text(4)?.to_owned(),
-            })
-        },
-    )
+    tx.list(LIST_LEAVING, &[business.get().into(), (&hosts).into(), (&staying).into()], |row| {
+        Ok(LeavingInstance {
+            id: ServiceInstanceId(row.int(0)?),
+            module_id: ModuleId(row.int(1)?),
+            host_id: HostId(row.int(2)?),
+            name: row.text(3)?.to_owned(),
+            document: row.text(4)?.to_owned(),
+        })
+    })
 }
 
 /// Removes instances; their processes must have gone before.
-pub fn delete(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    ids: &[ServiceInstanceId],
-) -> Result<usize, StoreError> {
+pub fn delete(tx: &mut dyn Tx, business: BusinessId, ids: &[ServiceInstanceId]) -> Result<usize, StoreError> {
     let ids = id_list(ids.iter().map(|id| id.get()));
     tx.execute(DELETE, &[business.get().into(), (&ids).into()])
 }

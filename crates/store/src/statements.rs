@@ -33,4 +33,5 @@ pub fn every_statement() -> impl Iterator<Item = &'static str> {
         .copied()
         .chain(crate::service_instance::filtered_statements())
         .chain(crate::check::statements())
+        .chain(crate::host::filtered_statements())
 }

@@ -108,7 +108,16 @@ impl Builder {
         });
         let address = address.recv().unwrap();
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        TestApp { address, file, token: token_text.into(), store, agent, stop: Some(stop), thread: Some(thread), _folder: folder }
+        TestApp {
+            address,
+            file,
+            token: token_text.into(),
+            store,
+            agent,
+            stop: Some(stop),
+            thread: Some(thread),
+            _folder: folder,
+        }
     }
 }
 
