@@ -127,7 +127,6 @@ impl Serve for CreateInstances {
         }
         wire.check_sizes()?;
         let (granted, module) = self.locate(context, tx)?;
-        let business = granted.business();
         if module.kind != 0 {
             let reason = Reason::These { what: module.name };
             return Err(Fault::new(Cause::ParamInvalid, "bk_module_id").because(reason).into());
@@ -148,7 +147,6 @@ impl Serve for CreateInstances {
         Failure::check(clashes)?;
         let hosts = rollcall_store::host::addresses(tx, &wire.hosts())?;
         let ids = self.apply(&granted, context, tx, &module, drafts, &hosts)?;
-        debug_assert_eq!(business, module.business_id);
         Reply::of(&ids)
     }
 }
@@ -192,12 +190,9 @@ impl CreateInstances {
                 *shared.entry(place.module_id).or_default() += 1;
             }
         }
-        let mut candidates = Vec::new();
-        for (id, count) in shared {
-            if count == hosts.len() && rollcall_store::module::find(tx, id)?.is_some_and(|module| module.kind == 0) {
-                candidates.push(id);
-            }
-        }
+        let shared: Vec<_> = shared.into_iter().filter(|(_, count)| *count == hosts.len()).map(|(id, _)| id).collect();
+        let places = rollcall_store::host::places(tx, &shared)?;
+        let candidates: Vec<_> = places.iter().filter(|place| place.kind == 0).map(|place| place.module_id).collect();
         match candidates[..] {
             [only] => Ok(only),
             _ => Err(Fault::new(Cause::NotSet, "bk_module_id").because(Reason::NothingToDeriveFrom).into()),

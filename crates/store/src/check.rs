@@ -21,11 +21,7 @@ struct Rule {
 }
 
 const fn rule(table: &'static str, what: &'static str, broken: &'static str) -> Rule {
-    Rule {
-        table,
-        what,
-        broken,
-    }
+    Rule { table, what, broken }
 }
 
 /// Records that live although their events say otherwise.
@@ -141,11 +137,7 @@ const RULES: &[Rule] = &[
             JOIN module m ON m.business_id = b.id AND m.set_id = s.id
             WHERE s.business_id = b.id AND s.kind = 1 AND m.kind IN (1, 2, 3)) ORDER BY id",
     ),
-    rule(
-        "business",
-        "another business has its name",
-        "SELECT max(id) FROM business GROUP BY name HAVING count(*) > 1",
-    ),
+    rule("business", "another business has its name", "SELECT max(id) FROM business GROUP BY name HAVING count(*) > 1"),
     rule(
         "topology_set",
         "its business does not exist",
@@ -250,16 +242,8 @@ const RULES: &[Rule] = &[
         "SELECT position FROM event WHERE operation NOT IN (1, 2, 3)
             OR (operation = 1) <> (before_state IS NULL) OR (operation = 3) <> (after_state IS NULL) ORDER BY position",
     ),
-    rule(
-        "process",
-        "its events do not tell that it was created once and lives",
-        lives_against_events!("process", "9"),
-    ),
-    rule(
-        "process",
-        "it is gone and no event tells of it",
-        gone_against_events!("process", "9"),
-    ),
+    rule("process", "its events do not tell that it was created once and lives", lives_against_events!("process", "9")),
+    rule("process", "it is gone and no event tells of it", gone_against_events!("process", "9")),
     rule(
         "process",
         "its latest event shows another state",
@@ -279,31 +263,11 @@ const RULES: &[Rule] = &[
         "its events do not tell that it was created once and lives",
         lives_against_events!("service_instance", "100"),
     ),
-    rule(
-        "service_instance",
-        "it is gone and no event tells of it",
-        gone_against_events!("service_instance", "100"),
-    ),
-    rule(
-        "host",
-        "it is gone and no event tells of it",
-        gone_against_events!("host", "2"),
-    ),
-    rule(
-        "business",
-        "it is gone and no event tells of it",
-        gone_against_events!("business", "4"),
-    ),
-    rule(
-        "topology_set",
-        "it is gone and no event tells of it",
-        gone_against_events!("topology_set", "5"),
-    ),
-    rule(
-        "module",
-        "it is gone and no event tells of it",
-        gone_against_events!("module", "6"),
-    ),
+    rule("service_instance", "it is gone and no event tells of it", gone_against_events!("service_instance", "100")),
+    rule("host", "it is gone and no event tells of it", gone_against_events!("host", "2")),
+    rule("business", "it is gone and no event tells of it", gone_against_events!("business", "4")),
+    rule("topology_set", "it is gone and no event tells of it", gone_against_events!("topology_set", "5")),
+    rule("module", "it is gone and no event tells of it", gone_against_events!("module", "6")),
     rule(
         "event",
         "no audit entry is of its request",
@@ -374,11 +338,7 @@ const DOCUMENTED: &[Documented] = &[
     Documented {
         table: "business",
         rows: "SELECT id, document, id, name, kind FROM business ORDER BY id",
-        members: &[
-            Member::Int("bk_biz_id"),
-            Member::Text("bk_biz_name"),
-            Member::Int("default"),
-        ],
+        members: &[Member::Int("bk_biz_id"), Member::Text("bk_biz_name"), Member::Int("default")],
     },
     Documented {
         table: "topology_set",
@@ -426,7 +386,8 @@ const DOCUMENTED: &[Documented] = &[
     },
     Documented {
         table: "process",
-        rows: "SELECT id, '{' || fixed_fields || ',' || extra_fields || '}', id, business_id, service_instance_id, name,
+        rows:
+            "SELECT id, '{' || fixed_fields || ',' || extra_fields || '}', id, business_id, service_instance_id, name,
             func_name, start_param FROM process ORDER BY id",
         members: &[
             Member::Int("bk_process_id"),
@@ -443,9 +404,7 @@ const DOCUMENTED: &[Documented] = &[
 pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
     let rules = RULES.iter().map(|rule| rule.broken);
     let counted = COUNTED.iter().map(|(_, statement)| *statement);
-    rules
-        .chain(counted)
-        .chain(DOCUMENTED.iter().map(|table| table.rows))
+    rules.chain(counted).chain(DOCUMENTED.iter().map(|table| table.rows))
 }
 
 /// How many rules there are, for reports of progress.
@@ -454,30 +413,19 @@ pub fn rule_count() -> usize {
 }
 
 /// Asks every rule. `progress` is told before each, with the table it looks at.
-pub fn run(
-    tx: &mut dyn Tx,
-    progress: &mut dyn FnMut(&'static str),
-) -> Result<Vec<Finding>, StoreError> {
+pub fn run(tx: &mut dyn Tx, progress: &mut dyn FnMut(&'static str)) -> Result<Vec<Finding>, StoreError> {
     let mut findings = Vec::new();
     for rule in RULES {
         progress(rule.table);
         tx.query(rule.broken, &[], &mut |row| {
-            findings.push(Finding {
-                table: rule.table,
-                id: row.int(0)?,
-                what: rule.what.to_owned(),
-            });
+            findings.push(Finding { table: rule.table, id: row.int(0)?, what: rule.what.to_owned() });
             Ok(())
         })?;
     }
     for (table, statement) in COUNTED {
         progress(table);
         tx.query(statement, &[], &mut |row| {
-            findings.push(Finding {
-                table,
-                id: row.int(0)?,
-                what: "its id would be given out again".to_owned(),
-            });
+            findings.push(Finding { table, id: row.int(0)?, what: "its id would be given out again".to_owned() });
             Ok(())
         })?;
     }
@@ -505,10 +453,7 @@ fn compare(members: &[Member], row: &dyn Row) -> Result<Vec<String>, StoreError>
         let (name, wanted) = match member {
             Member::Int(name) => (name, Json::Int(row.int(column)?)),
             Member::Text(name) => (name, Json::from(row.text(column)?)),
-            Member::TextOrNull(name) => (
-                name,
-                row.text_or_null(column)?.map_or(Json::Null, Json::from),
-            ),
+            Member::TextOrNull(name) => (name, row.text_or_null(column)?.map_or(Json::Null, Json::from)),
         };
         if document.get(name) != Some(&wanted) {
             differences.push(format!("{name} of its document is not that of the row"));

@@ -53,10 +53,7 @@ fn findings(damage: &str) -> Vec<Finding> {
 }
 
 fn run(file: &Path) -> Vec<Finding> {
-    let store = Store::new(
-        Arc::new(Sqlite::open(Options::new(file)).unwrap()),
-        TimeLimits::default(),
-    );
+    let store = Store::new(Arc::new(Sqlite::open(Options::new(file)).unwrap()), TimeLimits::default());
     let mut rules = 0;
     let found = store.read::<_, StoreError>(true, |tx| {
         rules = 0;
@@ -80,56 +77,19 @@ fn an_empty_store_has_no_findings() {
 /// Asserts that the damage yields this finding, among others.
 fn check(damage: &str, table: &str, id: i64, what: &str) {
     let found = findings(damage);
-    let is_that = |finding: &Finding| {
-        finding.table == table && finding.id == id && finding.what.contains(what)
-    };
+    let is_that = |finding: &Finding| finding.table == table && finding.id == id && finding.what.contains(what);
     assert!(found.iter().any(is_that), "{damage}\n{found:#?}");
 }
 
 #[test]
 fn damaged_processes_are_found() {
-    check(
-        "UPDATE process SET service_instance_id = 7",
-        "process",
-        1,
-        "instance does not exist",
-    );
-    check(
-        "UPDATE process SET business_id = 7",
-        "process",
-        1,
-        "another business",
-    );
-    check(
-        "UPDATE process SET host_id = 7",
-        "process",
-        1,
-        "another host",
-    );
-    check(
-        "UPDATE process SET process_template_id = 7",
-        "process",
-        1,
-        "follows none",
-    );
-    check(
-        "UPDATE process SET name = 'q'",
-        "process",
-        1,
-        "bk_process_name of its document",
-    );
-    check(
-        "UPDATE process SET start_param = ''",
-        "process",
-        1,
-        "bk_start_param_regex",
-    );
-    check(
-        "UPDATE process SET fixed_fields = 'x'",
-        "process",
-        1,
-        "not a JSON object",
-    );
+    check("UPDATE process SET service_instance_id = 7", "process", 1, "instance does not exist");
+    check("UPDATE process SET business_id = 7", "process", 1, "another business");
+    check("UPDATE process SET host_id = 7", "process", 1, "another host");
+    check("UPDATE process SET process_template_id = 7", "process", 1, "follows none");
+    check("UPDATE process SET name = 'q'", "process", 1, "bk_process_name of its document");
+    check("UPDATE process SET start_param = ''", "process", 1, "bk_start_param_regex");
+    check("UPDATE process SET fixed_fields = 'x'", "process", 1, "not a JSON object");
     check(
         "UPDATE process SET fixed_fields = replace(fixed_fields, 'p\"', 'p \"')",
         "process",
@@ -149,259 +109,79 @@ fn damaged_processes_are_found() {
 
 #[test]
 fn damaged_service_instances_are_found() {
-    check(
-        "DELETE FROM process",
-        "service_instance",
-        1,
-        "has no process",
-    );
+    check("DELETE FROM process", "service_instance", 1, "has no process");
     check("DELETE FROM process", "process", 1, "gone and no event");
-    check(
-        "DELETE FROM service_instance",
-        "service_instance",
-        1,
-        "gone and no event",
-    );
-    check(
-        "DELETE FROM host_module",
-        "service_instance",
-        1,
-        "not in its module",
-    );
-    check(
-        "UPDATE host_module SET business_id = 7",
-        "service_instance",
-        1,
-        "another business",
-    );
-    check(
-        "UPDATE service_instance SET service_template_id = 7",
-        "service_instance",
-        1,
-        "service template",
-    );
-    check(
-        "UPDATE service_instance SET name = 'x'",
-        "service_instance",
-        1,
-        "name of its document",
-    );
+    check("DELETE FROM service_instance", "service_instance", 1, "gone and no event");
+    check("DELETE FROM host_module", "service_instance", 1, "not in its module");
+    check("UPDATE host_module SET business_id = 7", "service_instance", 1, "another business");
+    check("UPDATE service_instance SET service_template_id = 7", "service_instance", 1, "service template");
+    check("UPDATE service_instance SET name = 'x'", "service_instance", 1, "name of its document");
 }
 
 #[test]
 fn damaged_topologies_are_found() {
     let other = r#"INSERT INTO business VALUES (9, 'b9', 0, '1', '{}');"#;
-    check(
-        "UPDATE topology_set SET kind = 0",
-        "business",
-        1,
-        "built-in set",
-    );
-    check(
-        "UPDATE module SET kind = 2 WHERE id = 1",
-        "business",
-        1,
-        "recycle module",
-    );
+    check("UPDATE topology_set SET kind = 0", "business", 1, "built-in set");
+    check("UPDATE module SET kind = 2 WHERE id = 1", "business", 1, "recycle module");
     check(
         "DROP INDEX business_name; INSERT INTO business SELECT 2, name, kind, status, document FROM business",
         "business",
         2,
         "its name",
     );
-    check(
-        "DROP INDEX topology_set_name; UPDATE topology_set SET name = 'same'",
-        "topology_set",
-        2,
-        "its name",
-    );
-    check(
-        "DROP INDEX module_name; UPDATE module SET name = 'same'",
-        "module",
-        3,
-        "its name",
-    );
-    check(
-        "UPDATE topology_set SET business_id = 7 WHERE id = 2",
-        "topology_set",
-        2,
-        "business does not exist",
-    );
-    check(
-        "UPDATE topology_set SET parent_id = 7 WHERE id = 2",
-        "topology_set",
-        2,
-        "parent",
-    );
-    check(
-        "UPDATE topology_set SET set_template_id = 7 WHERE id = 2",
-        "topology_set",
-        2,
-        "template",
-    );
-    check(
-        "UPDATE module SET set_id = 7 WHERE id = 4",
-        "module",
-        4,
-        "set does not exist",
-    );
+    check("DROP INDEX topology_set_name; UPDATE topology_set SET name = 'same'", "topology_set", 2, "its name");
+    check("DROP INDEX module_name; UPDATE module SET name = 'same'", "module", 3, "its name");
+    check("UPDATE topology_set SET business_id = 7 WHERE id = 2", "topology_set", 2, "business does not exist");
+    check("UPDATE topology_set SET parent_id = 7 WHERE id = 2", "topology_set", 2, "parent");
+    check("UPDATE topology_set SET set_template_id = 7 WHERE id = 2", "topology_set", 2, "template");
+    check("UPDATE module SET set_id = 7 WHERE id = 4", "module", 4, "set does not exist");
     check(
         &format!("{other} UPDATE module SET business_id = 9 WHERE id = 4"),
         "module",
         4,
         "another business than its set",
     );
-    check(
-        "UPDATE module SET service_template_id = 7 WHERE id = 4",
-        "module",
-        4,
-        "template",
-    );
-    check(
-        "UPDATE module SET service_category_id = 7 WHERE id = 4",
-        "module",
-        4,
-        "category",
-    );
-    check(
-        "UPDATE module SET document = '' WHERE id = 4",
-        "module",
-        4,
-        "bk_module_id",
-    );
-    check(
-        "UPDATE service_category SET parent_id = 7 WHERE id = 2",
-        "service_category",
-        2,
-        "parent",
-    );
+    check("UPDATE module SET service_template_id = 7 WHERE id = 4", "module", 4, "template");
+    check("UPDATE module SET service_category_id = 7 WHERE id = 4", "module", 4, "category");
+    check("UPDATE module SET document = '' WHERE id = 4", "module", 4, "bk_module_id");
+    check("UPDATE service_category SET parent_id = 7 WHERE id = 2", "service_category", 2, "parent");
 }
 
 #[test]
 fn damaged_hosts_are_found() {
     check("DELETE FROM host_module", "host", 1, "in no module");
     check("DELETE FROM cloud_area", "host", 1, "cloud area");
-    check(
-        "UPDATE host SET cloud_id = 7",
-        "host_address",
-        1,
-        "another cloud area",
-    );
-    check(
-        "INSERT INTO host_module VALUES (9, 1, 1, 1)",
-        "host",
-        1,
-        "several businesses",
-    );
-    check(
-        "INSERT INTO host_module VALUES (1, 1, 1, 1)",
-        "host",
-        1,
-        "built-in module and in others",
-    );
-    check(
-        "DROP INDEX host_module_module; INSERT INTO host_module VALUES (1, 2, 4, 1)",
-        "host_module",
-        1,
-        "twice",
-    );
+    check("UPDATE host SET cloud_id = 7", "host_address", 1, "another cloud area");
+    check("INSERT INTO host_module VALUES (9, 1, 1, 1)", "host", 1, "several businesses");
+    check("INSERT INTO host_module VALUES (1, 1, 1, 1)", "host", 1, "built-in module and in others");
+    check("DROP INDEX host_module_module; INSERT INTO host_module VALUES (1, 2, 4, 1)", "host_module", 1, "twice");
     check("DELETE FROM host", "host_module", 1, "host does not exist");
-    check(
-        "UPDATE host_module SET module_id = 7",
-        "host_module",
-        1,
-        "module does not exist",
-    );
-    check(
-        "UPDATE host_module SET set_id = 1",
-        "host_module",
-        1,
-        "not that of the module",
-    );
+    check("UPDATE host_module SET module_id = 7", "host_module", 1, "module does not exist");
+    check("UPDATE host_module SET set_id = 1", "host_module", 1, "not that of the module");
 }
 
 #[test]
 fn damaged_histories_are_found() {
-    check(
-        "DELETE FROM event WHERE position = 3",
-        "event",
-        4,
-        "before it is missing",
-    );
-    check(
-        "DELETE FROM event WHERE position = 2",
-        "process",
-        1,
-        "created once",
-    );
-    check(
-        "DELETE FROM event WHERE position = 1",
-        "service_instance",
-        1,
-        "created once",
-    );
-    check(
-        "DELETE FROM event WHERE position = 4",
-        "process",
-        2,
-        "gone and no event",
-    );
-    check(
-        "UPDATE event SET object_id = 1 WHERE position = 3",
-        "process",
-        1,
-        "created once",
-    );
-    check(
-        "UPDATE event SET operation = 2 WHERE position = 1",
-        "event",
-        1,
-        "states",
-    );
-    check(
-        "UPDATE audit SET request_id = 'r2'",
-        "event",
-        1,
-        "no audit entry",
-    );
+    check("DELETE FROM event WHERE position = 3", "event", 4, "before it is missing");
+    check("DELETE FROM event WHERE position = 2", "process", 1, "created once");
+    check("DELETE FROM event WHERE position = 1", "service_instance", 1, "created once");
+    check("DELETE FROM event WHERE position = 4", "process", 2, "gone and no event");
+    check("UPDATE event SET object_id = 1 WHERE position = 3", "process", 1, "created once");
+    check("UPDATE event SET operation = 2 WHERE position = 1", "event", 1, "states");
+    check("UPDATE audit SET request_id = 'r2'", "event", 1, "no audit entry");
     check("UPDATE audit SET request_id = 'r2'", "audit", 1, "no event");
-    check(
-        "UPDATE audit SET resource_id = 2",
-        "process",
-        1,
-        "audit of its service instance",
-    );
+    check("UPDATE audit SET resource_id = 2", "process", 1, "audit of its service instance");
 }
 
 #[test]
 fn damaged_counters_are_found() {
-    check(
-        "UPDATE sequence SET next = 2 WHERE name = 'process'",
-        "process",
-        2,
-        "given out again",
-    );
-    check(
-        "DELETE FROM sequence WHERE name = 'event'",
-        "event",
-        4,
-        "given out again",
-    );
-    check(
-        "UPDATE sequence SET next = 1 WHERE name = 'grant'",
-        "access_grant",
-        1,
-        "given out again",
-    );
+    check("UPDATE sequence SET next = 2 WHERE name = 'process'", "process", 2, "given out again");
+    check("DELETE FROM sequence WHERE name = 'event'", "event", 4, "given out again");
+    check("UPDATE sequence SET next = 1 WHERE name = 'grant'", "access_grant", 1, "given out again");
 }
 
 #[test]
 fn damaged_directories_are_found() {
     check("DELETE FROM app", "app_secret", 1, "app does not exist");
-    check(
-        "UPDATE access_grant SET business_id = 7",
-        "access_grant",
-        1,
-        "business does not exist",
-    );
+    check("UPDATE access_grant SET business_id = 7", "access_grant", 1, "business does not exist");
 }

@@ -146,17 +146,11 @@ impl Connection {
     /// Leaves WAL mode and takes the whole file until this connection is dropped; an error while anybody else has it open.
     pub(super) fn lock_out_others(&self) -> Result<(), StoreError> {
         let in_use = |error: rusqlite::Error| match translate(error) {
-            StoreError::Conflict(_) => {
-                StoreError::Unavailable("it is in use by another process".into())
-            }
+            StoreError::Conflict(_) => StoreError::Unavailable("it is in use by another process".into()),
             error => error,
         };
-        self.inner
-            .busy_timeout(Duration::from_millis(500))
-            .map_err(in_use)?;
-        self.inner
-            .pragma_update(None, "journal_mode", "DELETE")
-            .map_err(in_use)?;
+        self.inner.busy_timeout(Duration::from_millis(500)).map_err(in_use)?;
+        self.inner.pragma_update(None, "journal_mode", "DELETE").map_err(in_use)?;
         self.inner.execute_batch("BEGIN EXCLUSIVE").map_err(in_use)
     }
 

@@ -22,10 +22,7 @@ impl Sqlite {
         let version = Self::schema_version(from)?;
         let newest = migrate::newest();
         if version < 1 || version > newest {
-            let text = format!(
-                "{}: schema version {version}, known are 1 to {newest}",
-                from.display()
-            );
+            let text = format!("{}: schema version {version}, known are 1 to {newest}", from.display());
             return Err(StoreError::Unavailable(text));
         }
         if let Some(first) = Self::integrity(from)?.into_iter().next() {
@@ -71,9 +68,7 @@ impl Copy {
         let _ = std::fs::remove_file(&copy.0);
         create_private(&copy.0).map_err(|e| about(&copy.0, e))?;
         Connection::open_existing(file)?.vacuum_into(&copy.0)?;
-        File::open(&copy.0)
-            .and_then(|written| written.sync_all())
-            .map_err(|e| about(&copy.0, e))?;
+        File::open(&copy.0).and_then(|written| written.sync_all()).map_err(|e| about(&copy.0, e))?;
         Ok(copy)
     }
 }
@@ -99,9 +94,7 @@ fn sync_folder(file: &Path) -> Result<(), StoreError> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|e| about(folder, e))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| about(folder, e))
 }
 
 /// Makes the file of a new store, if there is none.
@@ -124,16 +117,12 @@ mod tests {
     fn make(file: &Path, mark: &str) {
         drop(Sqlite::open(Options::new(file)).unwrap());
         let raw = rusqlite::Connection::open(file).unwrap();
-        raw.execute("INSERT INTO setting VALUES ('mark', ?1)", [mark])
-            .unwrap();
+        raw.execute("INSERT INTO setting VALUES ('mark', ?1)", [mark]).unwrap();
     }
 
     fn mark(file: &Path) -> String {
         let raw = rusqlite::Connection::open(file).unwrap();
-        raw.query_row("SELECT value FROM setting WHERE name = 'mark'", [], |row| {
-            row.get(0)
-        })
-        .unwrap()
+        raw.query_row("SELECT value FROM setting WHERE name = 'mark'", [], |row| row.get(0)).unwrap()
     }
 
     #[test]
@@ -180,10 +169,7 @@ mod tests {
         lock.lock_out_others().unwrap();
         let late = rusqlite::Connection::open(path("a")).unwrap();
         late.busy_timeout(std::time::Duration::ZERO).unwrap();
-        assert!(
-            late.query_row("SELECT 1 FROM setting", [], |_| Ok(()))
-                .is_err()
-        );
+        assert!(late.query_row("SELECT 1 FROM setting", [], |_| Ok(())).is_err());
         std::fs::rename(path("b"), path("a")).unwrap();
         drop(lock);
         assert!(late.pragma_update(None, "journal_mode", "WAL").is_err());
@@ -196,17 +182,10 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         make(&path("a"), "old");
         std::fs::write(path("text"), "x".repeat(9000)).unwrap();
-        rusqlite::Connection::open(path("empty"))
-            .unwrap()
-            .execute_batch("CREATE TABLE t (x)")
-            .unwrap();
+        rusqlite::Connection::open(path("empty")).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
         make(&path("newer"), "x");
         let raw = rusqlite::Connection::open(path("newer")).unwrap();
-        raw.execute(
-            "UPDATE setting SET value = '999' WHERE name = 'schema_version'",
-            [],
-        )
-        .unwrap();
+        raw.execute("UPDATE setting SET value = '999' WHERE name = 'schema_version'", []).unwrap();
         for name in ["text", "empty", "newer", "absent"] {
             assert!(Sqlite::restore(&path(name), &path("a")).is_err(), "{name}");
         }
