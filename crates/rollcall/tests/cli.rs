@@ -334,6 +334,14 @@ fn a_check_finds_damage_and_says_so() {
 }
 
 #[test]
+fn the_openapi_document_is_printed() {
+    let document = Folder::empty().run(&["openapi"]).json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let paths = document["paths"].as_object().unwrap();
+    assert!(paths.keys().any(|path| path.contains("create_process_instance")));
+}
+
+#[test]
 fn the_demo_can_be_used_at_every_door() {
     let folder = Folder::empty();
     let mut command = folder.command(&["demo", "--json", "--port", "0"]);
