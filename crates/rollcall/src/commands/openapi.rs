@@ -11,6 +11,7 @@ pub struct OpenApi;
 
 impl OpenApi {
     pub fn run(self) -> Result<(), End> {
-        Err(End::Failed(anyhow::anyhow!("not there yet")))
+        crate::output::say(rollcall_http::openapi::document());
+        Ok(())
     }
 }
