@@ -2,6 +2,8 @@
 //! What exists is declared once, in [`table`]; doors, OpenAPI, the authorization matrix and the metrics labels come from there.
 //! Knows nothing of HTTP; SQL stays in the store.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod access;
 pub mod built_in;
 mod business;

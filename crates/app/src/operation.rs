@@ -271,9 +271,8 @@ macro_rules! record_input {
                 json: rollcall_domain::json::Json,
                 at: &rollcall_domain::json::Decoder<'_>,
             ) -> Option<Self> {
-                #[allow(unused_mut, reason = "a record without ids is not taken apart")]
-                let mut record = <rollcall_domain::json::Object as rollcall_domain::json::Decode>::decode(json, at)?;
-                $(let $id = at.field(&mut record, $wire);)*
+                let record = <rollcall_domain::json::Object as rollcall_domain::json::Decode>::decode(json, at)?;
+                $(let (record, $id) = at.take_field(record, $wire);)*
                 Some(Self { $($id: $id?,)* record })
             }
 

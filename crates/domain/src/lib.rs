@@ -1,6 +1,8 @@
 //! Rollcall's rules: types, validation, names, plans. Pure by construction: no I/O, no clock, no randomness, no SQL and no
 //! HTTP. Time and ids come in as arguments, decisions go out as values.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod address;
 pub mod bind_info;
 pub mod business;

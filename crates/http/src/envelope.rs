@@ -1,7 +1,7 @@
 //! The wrapping of an answer at each door (`gateway` 6.1).
 
 use crate::language::Language;
-use crate::number::{self, NO_PERMISSION};
+use crate::number;
 use rollcall_app::{OpError, Refusal, Reply, ResourceType};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::json::{JsonWriter, Malformed};
@@ -35,7 +35,7 @@ pub struct Outcome {
     /// 0: success.
     pub code: i64,
     pub message: String,
-    /// JSON text: an object with [`NO_PERMISSION`], else `None`.
+    /// JSON text: an object when a right is lacking, else `None`.
     pub permission: Option<String>,
     /// JSON text.
     pub data: String,

@@ -1,5 +1,7 @@
 //! The program `rollcall`: the server and the commands around it. It only wires: rules, SQL and HTTP are in the other crates.
 
+#![warn(clippy::unwrap_used)]
+
 mod clock;
 mod commands;
 mod config;

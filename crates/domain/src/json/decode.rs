@@ -71,6 +71,12 @@ impl Decoder<'_> {
         }
     }
 
+    /// As [`Decoder::field`], for an object that is handed on without that member.
+    pub fn take_field<T: Decode>(&self, mut object: Object, name: &str) -> (Object, Option<T>) {
+        let value = self.field(&mut object, name);
+        (object, value)
+    }
+
     /// Reports that this value is of the wrong type.
     pub fn mismatch<T>(&self, want: &'static str, got: &Json) -> Option<T> {
         let reason = Reason::WrongType { want, got: got.kind() };

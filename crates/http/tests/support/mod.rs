@@ -22,12 +22,15 @@ pub const SECRET: &str = "an-app-secret-of-enough-length";
 /// The user of requests that name none.
 pub const USER: &str = "ops";
 
+/// Puts an engine around the engine.
+type Wrap = Box<dyn FnOnce(Arc<dyn Engine>) -> Arc<dyn Engine>>;
+
 /// How to make a [`TestApp`].
 pub struct Builder {
     settings: Settings,
     administrators: Vec<String>,
     login_free: bool,
-    wrap: Box<dyn FnOnce(Arc<dyn Engine>) -> Arc<dyn Engine>>,
+    wrap: Wrap,
     limits: TimeLimits,
 }
 
