@@ -171,9 +171,8 @@ impl Document<'_> {
             body,
         };
         if first.is_some_and(|route| route.method == Method::Get) {
-            let credentials = envelope::credentials().map(|(name, description)| {
-                json!({"name": name, "in": "query", "description": description, "schema": {"type": "string"}})
-            });
+            let credentials = envelope::credentials()
+                .map(|(name, description)| parameter(name, "query", false, description, json!({"type": "string"})));
             let beside = if form == EsbForm::Body { beside.as_slice() } else { &[] };
             let needed = needed.iter().filter_map(|field| query_parameter(field, true));
             let free = free.iter().chain(beside).filter_map(|field| query_parameter(field, false));
@@ -276,20 +275,24 @@ fn path_parameter(operation: &Operation, fields: &[Field], name: &str) -> Value 
     } else {
         json!({"type": "string", "pattern": PATH_TEXT})
     };
-    json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema})
+    parameter(name, "path", true, description, schema)
+}
+
+fn parameter(name: &str, place: &str, required: bool, description: &str, schema: Value) -> Value {
+    let mut parameter = json!({"name": name, "in": place, "required": required});
+    if !description.is_empty() {
+        parameter["description"] = description.into();
+    }
+    parameter["schema"] = schema;
+    parameter
 }
 
 /// A text in a path; one made of dots alone would be taken for a step in the path.
 const PATH_TEXT: &str = "^[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,127}$";
 
 fn stage_parameter() -> Value {
-    json!({
-        "name": "stage",
-        "in": "path",
-        "required": true,
-        "description": "Any stage name: all lead to the same operations.",
-        "schema": {"type": "string", "pattern": "^[a-z][a-z0-9-]{2,31}$", "default": "prod"},
-    })
+    let schema = json!({"type": "string", "pattern": "^[a-z][a-z0-9-]{2,31}$", "default": "prod"});
+    parameter("stage", "path", true, "Any stage name: all lead to the same operations.", schema)
 }
 
 /// A field in a query; `None` of what no query can carry.
@@ -299,13 +302,7 @@ fn query_parameter(field: &Field, required: bool) -> Option<Value> {
     if kind == "object" || kind == "array" {
         return None;
     }
-    Some(json!({
-        "name": field.name,
-        "in": "query",
-        "required": required,
-        "description": field.description,
-        "schema": schema,
-    }))
+    Some(parameter(field.name, "query", required, field.description, schema))
 }
 
 /// What people read of an operation beside its summary.
