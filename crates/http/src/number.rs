@@ -142,7 +142,7 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::BadText => plain("holds a NUL character or an unpaired surrogate", "含有 NUL 字符或不成对的代理项"),
         Reason::WrongType { want, got } => {
             say(format!("expected {want}, got {got}"), format!("应为 {want}，实为 {got}"))
-        },
+        }
         Reason::NeedsText => plain("must be a string", "应为字符串"),
         Reason::NeedsInteger => plain("must be an integer", "应为整数"),
         Reason::NeedsBool => plain("must be true or false", "应为布尔值"),
@@ -152,39 +152,39 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::Range { min, max } => say(format!("must be {min} to {max}"), format!("应在 {min} 到 {max} 之间")),
         Reason::TooLong { max_bytes } => {
             say(format!("longer than {max_bytes} bytes"), format!("超过 {max_bytes} 字节"))
-        },
+        }
         Reason::NoChoice { value, choices } => {
             say(format!("\"{value}\" is none of {choices}"), format!("“{value}”不在可选值 {choices} 中"))
-        },
+        }
         Reason::PortSyntax { value } => say(
             format!("\"{value}\" is not one port or one range of ports"),
             format!("“{value}”不是单个端口或端口范围"),
         ),
         Reason::PortOrder { value } => {
             say(format!("range \"{value}\" ends before it begins"), format!("端口范围“{value}”的终点小于起点"))
-        },
+        }
         Reason::IpSyntax { value } => {
             say(format!("\"{value}\" is not an IP address"), format!("“{value}”不是 IP 地址"))
-        },
+        }
         Reason::Characters { value } => {
             say(format!("\"{value}\" holds characters that are not allowed"), format!("“{value}”含有不允许的字符"))
-        },
+        }
         Reason::UnknownKey => plain("no such key here", "此处没有这个字段"),
         Reason::RowIdsDiffer => plain("differs from template_row_id", "与 template_row_id 不一致"),
         Reason::Taken { value } => say(format!("\"{value}\" exists already"), format!("“{value}”已存在")),
         Reason::TakenInRequest { value, other } => {
             say(format!("\"{value}\" is the same as {other}"), format!("“{value}”与 {other} 相同"))
-        },
+        }
         Reason::Exclusive { other } => {
             say(format!("cannot be given together with {other}"), format!("不能与 {other} 同时使用"))
-        },
+        }
         Reason::OtherBusiness => plain("belongs to another business", "属于其他业务"),
         Reason::NothingToDeriveFrom => {
             plain("missing, and nothing in the request tells it", "未给出，也无法从请求推导")
-        },
+        }
         Reason::NeedsPage { max } => {
             say(format!("more than {max} rows, ask for a page"), format!("结果超过 {max} 行，请使用分页"))
-        },
+        }
         Reason::NotSupportedYet => plain("not supported by this release", "此版本不支持"),
         Reason::These { what } => what.clone(),
         Reason::Absent { value } => say(format!("{value} does not exist"), format!("{value} 不存在")),
