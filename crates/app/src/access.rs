@@ -114,10 +114,7 @@ impl Grants {
 
     /// Gives a user a right.
     pub fn add(&mut self, user: &str, action: Action, scope: Scope) {
-        self.rights
-            .entry(user.to_owned())
-            .or_default()
-            .insert((action, scope));
+        self.rights.entry(user.to_owned()).or_default().insert((action, scope));
     }
 }
 
@@ -135,22 +132,12 @@ pub struct Access {
 impl Access {
     /// The rights that a store's grants give a user.
     pub fn of(user: &str, grants: Arc<Grants>, protect_reads: bool) -> Self {
-        Self {
-            user: user.to_owned(),
-            unlimited: false,
-            grants,
-            protect_reads,
-        }
+        Self { user: user.to_owned(), unlimited: false, grants, protect_reads }
     }
 
     /// Every right: for the development mode and for the program itself.
     pub fn unlimited(user: &str) -> Self {
-        Self {
-            user: user.to_owned(),
-            unlimited: true,
-            grants: Arc::default(),
-            protect_reads: false,
-        }
+        Self { user: user.to_owned(), unlimited: true, grants: Arc::default(), protect_reads: false }
     }
 
     fn allows(&self, action: Action, scope: Scope) -> bool {
@@ -172,48 +159,29 @@ impl Access {
     /// The proof of a right on a business, if the caller has it. For what must look absent to everybody else.
     pub fn find<R: Right>(&self, business: BusinessId) -> Option<Granted<R>> {
         let allowed = self.allows(R::ACTION, Scope::One(business));
-        allowed.then_some(Granted {
-            business,
-            right: PhantomData,
-        })
+        allowed.then_some(Granted { business, right: PhantomData })
     }
 
     /// The proof of a right that belongs to no business.
     pub fn require_global<R: Right>(&self) -> Result<Granted<R>, Refusal> {
         if self.allows(R::ACTION, Scope::Everything) {
-            return Ok(Granted {
-                business: BusinessId(0),
-                right: PhantomData,
-            });
+            return Ok(Granted { business: BusinessId(0), right: PhantomData });
         }
         Err(refusal(R::ACTION, None))
     }
 
     /// Of reads that the original leaves open to every known caller: refused only where the store protects reads.
     pub fn may_read(&self, business: BusinessId) -> Result<(), Refusal> {
-        if self.protect_reads {
-            self.require::<right::FindBusinessResource>(business)
-                .map(|_| ())
-        } else {
-            Ok(())
-        }
+        if self.protect_reads { self.require::<right::FindBusinessResource>(business).map(|_| ()) } else { Ok(()) }
     }
 }
 
 fn refusal(action: Action, business: Option<BusinessId>) -> Refusal {
     let node = |kind: ResourceType| match kind {
         // A host is named by the business it is in: its own id may not be the caller's to know.
-        ResourceType::Business | ResourceType::Host => {
-            business.map(|id| (ResourceType::Business, id.get()))
-        }
+        ResourceType::Business | ResourceType::Host => business.map(|id| (ResourceType::Business, id.get())),
         ResourceType::PoolDirectory | ResourceType::PoolHostDirectory => None,
     };
-    let resources = action
-        .resources()
-        .iter()
-        .map(|kind| (*kind, node(*kind)))
-        .collect();
-    Refusal {
-        needs: vec![RefusedNeed { action, resources }],
-    }
+    let resources = action.resources().iter().map(|kind| (*kind, node(*kind))).collect();
+    Refusal { needs: vec![RefusedNeed { action, resources }] }
 }

@@ -22,14 +22,8 @@ pub fn install(tx: &mut dyn Tx, zone: &Zone, now: Moment) -> Result<(), StoreErr
         return Ok(());
     }
     let time = zone.rfc3339(now);
-    let birth = Birth {
-        time: &time,
-        user: CREATOR,
-    };
-    let businesses = [
-        (BusinessId::POOL, "资源池", POOL_KIND),
-        (BusinessId::PLATFORM, "蓝鲸", ORDINARY),
-    ];
+    let birth = Birth { time: &time, user: CREATOR };
+    let businesses = [(BusinessId::POOL, "资源池", POOL_KIND), (BusinessId::PLATFORM, "蓝鲸", ORDINARY)];
     let modules_each = i64::try_from(BuiltIn::ALL.len()).unwrap_or_default();
     let mut last_module = 0;
     for (id, name, kind) in businesses {
@@ -37,11 +31,7 @@ pub fn install(tx: &mut dyn Tx, zone: &Zone, now: Moment) -> Result<(), StoreErr
         let given = given.map(|(field, text)| (field.to_owned(), Json::from(text)));
         let draft = business::read_draft(&Object::from_iter(given))
             .map_err(|faults| StoreError::Defect(format!("built-in business: {faults:?}")))?;
-        let ids = PlanIds {
-            business: id,
-            set: SetId(id.get()),
-            first_module: ModuleId(last_module + 1),
-        };
+        let ids = PlanIds { business: id, set: SetId(id.get()), first_module: ModuleId(last_module + 1) };
         let plan = business::plan(&draft, ids, kind, &birth);
         rollcall_store::business::insert(tx, &[plan.business])?;
         rollcall_store::set::insert(tx, &[plan.set])?;
@@ -69,8 +59,6 @@ pub(crate) fn installed_at(tx: &mut dyn Tx) -> Result<Moment, StoreError> {
     match text.as_deref().map(str::parse) {
         Some(Ok(ms)) => Ok(Moment(ms)),
         None => Ok(Moment(0)),
-        Some(Err(_)) => Err(StoreError::Unreadable(format!(
-            "setting {SETTING} {text:?}"
-        ))),
+        Some(Err(_)) => Err(StoreError::Unreadable(format!("setting {SETTING} {text:?}"))),
     }
 }

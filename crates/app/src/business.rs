@@ -44,10 +44,7 @@ pub struct SearchBusinesses {
     listing: Option<Result<Listing, Failure>>,
 }
 
-crate::operation::decode_through!(SearchBusinesses, SearchBusinessesWire, |wire| Self {
-    wire,
-    listing: None
-});
+crate::operation::decode_through!(SearchBusinesses, SearchBusinessesWire, |wire| Self { wire, listing: None });
 
 impl SearchBusinesses {
     fn listing(&self) -> Result<Listing, Failure> {
@@ -57,10 +54,7 @@ impl SearchBusinesses {
             let fault = Fault::new(Cause::ParamInvalid, "biz_property_filter");
             return Err(fault.because(Reason::Exclusive { other }).into());
         }
-        refuse_filters(&[
-            ("biz_property_filter", &wire.property_filter),
-            ("time_condition", &wire.time_condition),
-        ])?;
+        refuse_filters(&[("biz_property_filter", &wire.property_filter), ("time_condition", &wire.time_condition)])?;
         let page = open_page(wire.page.as_ref().unwrap_or(&PageIn::none()))?;
         // Whatever a caller says of `default`: the pool never shows.
         let condition = read_condition(&wire.condition, &["default"], |condition| {
@@ -86,9 +80,7 @@ impl Serve for SearchBusinesses {
             None => self.listing()?,
         };
         // Archived ones show to those who ask for them.
-        let any_status = listing
-            .condition()
-            .is_some_and(|condition| condition.names("bk_data_status"));
+        let any_status = listing.condition().is_some_and(|condition| condition.names("bk_data_status"));
         let mut matches = listing.matches();
         rollcall_store::business::each(tx, &mut |id, status, document| {
             let in_use = any_status || status == BusinessStatus::Enabled;
@@ -113,10 +105,7 @@ pub struct CreateBusiness {
     draft: Option<Result<BusinessDraft, Vec<Fault>>>,
 }
 
-crate::operation::decode_through!(CreateBusiness, CreateBusinessWire, |wire| Self {
-    wire,
-    draft: None
-});
+crate::operation::decode_through!(CreateBusiness, CreateBusinessWire, |wire| Self { wire, draft: None });
 
 impl Serve for CreateBusiness {
     fn output() -> Schema {
@@ -129,8 +118,7 @@ impl Serve for CreateBusiness {
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let granted = context.access.require_global::<right::CreateBusiness>()?;
-        let draft =
-            crate::operation::checked(&self.draft, || business::read_draft(&self.wire.record))?;
+        let draft = crate::operation::checked(&self.draft, || business::read_draft(&self.wire.record))?;
         if rollcall_store::business::find_named(tx, draft.name())?.is_some() {
             return Err(name_taken(&draft).into());
         }
@@ -152,23 +140,18 @@ fn apply_create(
     draft: &BusinessDraft,
 ) -> Result<BusinessPlan, OpError> {
     let time = context.time_text();
-    let birth = Birth {
-        time: &time,
-        user: &context.caller.user,
-    };
+    let birth = Birth { time: &time, user: &context.caller.user };
     let ids = PlanIds {
         business: BusinessId(sequence::take(tx, Sequence::Business, 1)?),
         set: SetId(sequence::take(tx, Sequence::Set, 1)?),
         first_module: ModuleId(sequence::take(tx, Sequence::Module, BuiltIn::ALL.len())?),
     };
     let plan = business::plan(draft, ids, ORDINARY, &birth);
-    rollcall_store::business::insert(tx, std::slice::from_ref(&plan.business)).map_err(
-        |error| match error {
-            // The rule gives the friendly error first; the index closes the race between two servers.
-            StoreError::Unique(_) => name_taken(draft).into(),
-            error => OpError::from(error),
-        },
-    )?;
+    rollcall_store::business::insert(tx, std::slice::from_ref(&plan.business)).map_err(|error| match error {
+        // The rule gives the friendly error first; the index closes the race between two servers.
+        StoreError::Unique(_) => name_taken(draft).into(),
+        error => OpError::from(error),
+    })?;
     rollcall_store::set::insert(tx, std::slice::from_ref(&plan.set))?;
     rollcall_store::module::insert(tx, &plan.modules)?;
 
@@ -209,12 +192,5 @@ fn see_own(context: &Context, tx: &mut dyn Tx, id: BusinessId) -> Result<(), Sto
         return Ok(());
     }
     let action: Action = <right::FindBusiness as Right>::ACTION;
-    rollcall_store::directory::insert_grant(
-        tx,
-        &context.caller.user,
-        action.wire(),
-        Some(id),
-        context.now,
-    )
-    .map(|_| ())
+    rollcall_store::directory::insert_grant(tx, &context.caller.user, action.wire(), Some(id), context.now).map(|_| ())
 }

@@ -39,9 +39,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            unpaged_rows: 10_000,
-        }
+        Self { unpaged_rows: 10_000 }
     }
 }
 

@@ -49,15 +49,8 @@ impl Directory {
     /// Reads everything.
     pub fn load(tx: &mut dyn Tx) -> Result<Self, StoreError> {
         let mut directory = Self::default();
-        for AppRow {
-            code, login_free, ..
-        } in rows::list_apps(tx)?
-        {
-            let app = App {
-                code: code.clone(),
-                login_free,
-                digests: Vec::new(),
-            };
+        for AppRow { code, login_free, .. } in rows::list_apps(tx)? {
+            let app = App { code: code.clone(), login_free, digests: Vec::new() };
             directory.apps.insert(code, app);
         }
         for secret in rows::list_secrets(tx)? {
@@ -67,10 +60,7 @@ impl Directory {
         }
         for row in rows::list_tokens(tx)? {
             let digest = digest_of(&row.digest, "user token")?;
-            let token = Token {
-                user: row.user,
-                expires: row.expires,
-            };
+            let token = Token { user: row.user, expires: row.expires };
             directory.tokens.insert(digest, token);
         }
         let mut grants = Grants::default();
@@ -127,8 +117,7 @@ impl Directory {
 }
 
 fn digest_of(text: &rows::DigestText, what: &str) -> Result<Digest, StoreError> {
-    Digest::of_text(text)
-        .ok_or_else(|| StoreError::Unreadable(format!("the digest of an {what} is damaged")))
+    Digest::of_text(text).ok_or_else(|| StoreError::Unreadable(format!("the digest of an {what} is damaged")))
 }
 
 /// Why a change of the directory was not made.
@@ -169,21 +158,15 @@ impl MayRetry for DirectoryError {
 
 fn check_code(code: &str) -> Result<(), DirectoryError> {
     let is_fine = (1..=MAX_CODE_BYTES).contains(&code.len())
-        && code
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    is_fine
-        .then_some(())
-        .ok_or_else(|| DirectoryError::BadCode(code.to_owned()))
+        && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    is_fine.then_some(()).ok_or_else(|| DirectoryError::BadCode(code.to_owned()))
 }
 
 fn check_user(user: &str) -> Result<(), DirectoryError> {
     let is_fine = (1..=MAX_USER_CHARS).contains(&user.chars().count())
         && !user.chars().any(char::is_control)
         && user.trim() == user;
-    is_fine
-        .then_some(())
-        .ok_or_else(|| DirectoryError::BadUser(user.to_owned()))
+    is_fine.then_some(()).ok_or_else(|| DirectoryError::BadUser(user.to_owned()))
 }
 
 /// An app with what may be shown of its secrets.
@@ -203,29 +186,19 @@ pub fn create_app(
     now: Moment,
 ) -> Result<AppEntry, DirectoryError> {
     check_code(code)?;
-    let app = AppRow {
-        code: code.to_owned(),
-        login_free,
-        created: now,
-    };
+    let app = AppRow { code: code.to_owned(), login_free, created: now };
     if !rows::insert_app(tx, &app)? {
         return Err(DirectoryError::AppExists(app.code));
     }
     let secret = rows::insert_secret(tx, code, secret.digest().to_text(), now)?;
-    Ok(AppEntry {
-        app,
-        secrets: vec![secret],
-    })
+    Ok(AppEntry { app, secrets: vec![secret] })
 }
 
 /// Every app, by code.
 pub fn list_apps(tx: &mut dyn Tx) -> Result<Vec<AppEntry>, DirectoryError> {
     let mut secrets: HashMap<String, Vec<SecretRow>> = HashMap::new();
     for secret in rows::list_secrets(tx)? {
-        secrets
-            .entry(secret.app_code.clone())
-            .or_default()
-            .push(secret);
+        secrets.entry(secret.app_code.clone()).or_default().push(secret);
     }
     let apps = rows::list_apps(tx)?.into_iter().map(|app| {
         let secrets = secrets.remove(&app.code).unwrap_or_default();
@@ -236,38 +209,20 @@ pub fn list_apps(tx: &mut dyn Tx) -> Result<Vec<AppEntry>, DirectoryError> {
 
 /// Removes an app with all its secrets.
 pub fn revoke_app(tx: &mut dyn Tx, code: &str) -> Result<(), DirectoryError> {
-    if rows::delete_app(tx, code)? {
-        Ok(())
-    } else {
-        Err(DirectoryError::NoApp(code.to_owned()))
-    }
+    if rows::delete_app(tx, code)? { Ok(()) } else { Err(DirectoryError::NoApp(code.to_owned())) }
 }
 
 /// Gives an app one more secret, beside those it has.
-pub fn add_secret(
-    tx: &mut dyn Tx,
-    code: &str,
-    secret: &Secret,
-    now: Moment,
-) -> Result<SecretRow, DirectoryError> {
+pub fn add_secret(tx: &mut dyn Tx, code: &str, secret: &Secret, now: Moment) -> Result<SecretRow, DirectoryError> {
     if !rows::has_app(tx, code)? {
         return Err(DirectoryError::NoApp(code.to_owned()));
     }
-    Ok(rows::insert_secret(
-        tx,
-        code,
-        secret.digest().to_text(),
-        now,
-    )?)
+    Ok(rows::insert_secret(tx, code, secret.digest().to_text(), now)?)
 }
 
 /// Takes a secret from an app.
 pub fn revoke_secret(tx: &mut dyn Tx, code: &str, id: i64) -> Result<(), DirectoryError> {
-    if rows::delete_secret(tx, code, id)? {
-        Ok(())
-    } else {
-        Err(DirectoryError::NoSecret(code.to_owned(), id))
-    }
+    if rows::delete_secret(tx, code, id)? { Ok(()) } else { Err(DirectoryError::NoSecret(code.to_owned(), id)) }
 }
 
 /// Makes a token for a user. Users are known by name only.
@@ -290,11 +245,7 @@ pub fn list_tokens(tx: &mut dyn Tx) -> Result<Vec<TokenRow>, DirectoryError> {
 
 /// Removes a token.
 pub fn revoke_token(tx: &mut dyn Tx, id: i64) -> Result<(), DirectoryError> {
-    if rows::delete_token(tx, id)? {
-        Ok(())
-    } else {
-        Err(DirectoryError::NoToken(id))
-    }
+    if rows::delete_token(tx, id)? { Ok(()) } else { Err(DirectoryError::NoToken(id)) }
 }
 
 /// Gives a user a right; the grant there is, if the user has it.
@@ -331,11 +282,7 @@ pub fn is_of_business(action: Action) -> bool {
 }
 
 /// Gives a user every right on everything; the grant there is, if the user has it.
-pub fn create_administrator(
-    tx: &mut dyn Tx,
-    user: &str,
-    now: Moment,
-) -> Result<GrantRow, DirectoryError> {
+pub fn create_administrator(tx: &mut dyn Tx, user: &str, now: Moment) -> Result<GrantRow, DirectoryError> {
     check_user(user)?;
     Ok(rows::insert_grant(tx, user, ADMINISTRATOR, None, now)?)
 }
@@ -354,11 +301,7 @@ pub fn list_grants(tx: &mut dyn Tx) -> Result<Vec<GrantRow>, DirectoryError> {
 
 /// Takes a right from its user.
 pub fn revoke_grant(tx: &mut dyn Tx, id: i64) -> Result<(), DirectoryError> {
-    if rows::delete_grant(tx, id)? {
-        Ok(())
-    } else {
-        Err(DirectoryError::NoGrant(id))
-    }
+    if rows::delete_grant(tx, id)? { Ok(()) } else { Err(DirectoryError::NoGrant(id)) }
 }
 
 #[cfg(test)]
@@ -380,10 +323,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let engine = Sqlite::open(Options::new(folder.path().join("test.sqlite"))).unwrap();
             let store = Store::new(Arc::new(engine), TimeLimits::default());
-            Self {
-                store,
-                _folder: folder,
-            }
+            Self { store, _folder: folder }
         }
 
         fn write<T: Send + 'static>(
@@ -410,12 +350,8 @@ mod tests {
     fn an_app_passes_with_any_of_its_secrets_until_they_are_revoked() {
         let store = TestStore::new();
         assert_eq!(store.version(), 0);
-        store
-            .write(|tx| create_app(tx, "demo", true, &secret("first"), NOW))
-            .unwrap();
-        let second = store
-            .write(|tx| add_secret(tx, "demo", &secret("second"), NOW))
-            .unwrap();
+        store.write(|tx| create_app(tx, "demo", true, &secret("first"), NOW)).unwrap();
+        let second = store.write(|tx| add_secret(tx, "demo", &secret("second"), NOW)).unwrap();
         let directory = store.directory();
         for known in ["first", "second"] {
             let app = directory.verify_app("demo", known).unwrap();
@@ -430,16 +366,11 @@ mod tests {
             ("other", "first"),
             (&wrong, "first"),
         ] {
-            assert!(
-                directory.verify_app(code, secret).is_none(),
-                "{code} {secret}"
-            );
+            assert!(directory.verify_app(code, secret).is_none(), "{code} {secret}");
         }
 
         let before = store.version();
-        store
-            .write(move |tx| revoke_secret(tx, "demo", second.id))
-            .unwrap();
+        store.write(move |tx| revoke_secret(tx, "demo", second.id)).unwrap();
         assert!(store.version() > before);
         let directory = store.directory();
         assert!(directory.verify_app("demo", "second").is_none());
@@ -448,9 +379,7 @@ mod tests {
         store.write(|tx| revoke_app(tx, "demo")).unwrap();
         assert!(store.directory().verify_app("demo", "first").is_none());
         // A later app of the same code does not inherit anything.
-        store
-            .write(|tx| create_app(tx, "demo", false, &secret("new"), NOW))
-            .unwrap();
+        store.write(|tx| create_app(tx, "demo", false, &secret("new"), NOW)).unwrap();
         let directory = store.directory();
         assert!(directory.verify_app("demo", "first").is_none());
         assert!(!directory.verify_app("demo", "new").unwrap().login_free);
@@ -459,13 +388,9 @@ mod tests {
     #[test]
     fn an_app_without_secrets_lets_nobody_in() {
         let store = TestStore::new();
-        let entry = store
-            .write(|tx| create_app(tx, "demo", true, &secret("first"), NOW))
-            .unwrap();
+        let entry = store.write(|tx| create_app(tx, "demo", true, &secret("first"), NOW)).unwrap();
         let id = entry.secrets[0].id;
-        store
-            .write(move |tx| revoke_secret(tx, "demo", id))
-            .unwrap();
+        store.write(move |tx| revoke_secret(tx, "demo", id)).unwrap();
         assert!(store.directory().verify_app("demo", "first").is_none());
         assert!(store.directory().verify_app("demo", "").is_none());
     }
@@ -474,19 +399,12 @@ mod tests {
     fn a_token_proves_its_user_until_it_expires_or_is_revoked() {
         let store = TestStore::new();
         let expires = Moment(NOW.0 + 1000);
-        store
-            .write(move |tx| create_token(tx, "ann", &secret("short"), NOW, Some(expires)))
-            .unwrap();
-        let long = store
-            .write(|tx| create_token(tx, "bob", &secret("long"), NOW, None))
-            .unwrap();
+        store.write(move |tx| create_token(tx, "ann", &secret("short"), NOW, Some(expires))).unwrap();
+        let long = store.write(|tx| create_token(tx, "bob", &secret("long"), NOW, None)).unwrap();
         let directory = store.directory();
         assert_eq!(directory.find_user_of_token("short", NOW), Some("ann"));
         assert_eq!(directory.find_user_of_token("short", expires), None);
-        assert_eq!(
-            directory.find_user_of_token("long", Moment(i64::MAX)),
-            Some("bob")
-        );
+        assert_eq!(directory.find_user_of_token("long", Moment(i64::MAX)), Some("bob"));
         assert_eq!(directory.find_user_of_token("", NOW), None);
         store.write(move |tx| revoke_token(tx, long.id)).unwrap();
         assert_eq!(store.directory().find_user_of_token("long", NOW), None);
@@ -507,21 +425,15 @@ mod tests {
             })
             .unwrap();
         let one = Scope::One(BusinessId(3));
-        let grant = |user: &'static str, action, scope| {
-            store.write(move |tx| create_grant(tx, user, action, scope, NOW))
-        };
+        let grant =
+            |user: &'static str, action, scope| store.write(move |tx| create_grant(tx, user, action, scope, NOW));
         let first = grant("ann", Action::EditServiceInstance, one).unwrap();
         let version = store.version();
         let same = grant("ann", Action::EditServiceInstance, one).unwrap();
         assert_eq!((first.id, version), (same.id, store.version()));
         grant("bob", Action::EditServiceInstance, Scope::Everything).unwrap();
-        store
-            .write(|tx| create_administrator(tx, "eve", NOW))
-            .unwrap();
-        assert!(matches!(
-            grant("ann", Action::CreateBusiness, one),
-            Err(DirectoryError::NotOfBusiness(_))
-        ));
+        store.write(|tx| create_administrator(tx, "eve", NOW)).unwrap();
+        assert!(matches!(grant("ann", Action::CreateBusiness, one), Err(DirectoryError::NotOfBusiness(_))));
         assert!(matches!(
             grant("ann", Action::FindBusiness, Scope::One(BusinessId(4))),
             Err(DirectoryError::NoBusiness(_))
@@ -554,9 +466,7 @@ mod tests {
             let made = store.write(move |tx| create_administrator(tx, &user, NOW));
             assert!(matches!(made, Err(DirectoryError::BadUser(_))));
         }
-        store
-            .write(|tx| create_app(tx, "a", false, &secret("s"), NOW))
-            .unwrap();
+        store.write(|tx| create_app(tx, "a", false, &secret("s"), NOW)).unwrap();
         let twice = store.write(|tx| create_app(tx, "a", false, &secret("t"), NOW));
         assert!(matches!(twice, Err(DirectoryError::AppExists(_))));
         // The refused change left no second secret.

@@ -33,9 +33,7 @@ fn audit_names(kind: EventKind) -> (&'static str, &'static str, Model) {
         EventKind::Set => ("business_resource", "set", Model::Set),
         EventKind::Module => ("business_resource", "module", Model::Module),
         EventKind::Host | EventKind::HostModule => ("host", "host", Model::Host),
-        EventKind::Process | EventKind::ServiceInstance => {
-            ("business_resource", "service_instance", Model::Process)
-        }
+        EventKind::Process | EventKind::ServiceInstance => ("business_resource", "service_instance", Model::Process),
     }
 }
 
@@ -61,41 +59,35 @@ impl Journal {
     }
 
     /// A record came to be; `document` is JSON text.
-    pub(crate) fn created(
+    pub(crate) fn created(&mut self, kind: EventKind, business_id: BusinessId, object_id: i64, document: String) {
+        let operation = EventOperation::Create;
+        self.events.push(EventRow { business_id, kind, operation, object_id, before: None, after: Some(document) });
+    }
+
+    /// A record changed; both states are JSON text.
+    pub(crate) fn updated(
         &mut self,
         kind: EventKind,
         business_id: BusinessId,
         object_id: i64,
-        document: String,
+        before: String,
+        after: String,
     ) {
-        let operation = EventOperation::Create;
+        let operation = EventOperation::Update;
         self.events.push(EventRow {
             business_id,
             kind,
             operation,
             object_id,
-            before: None,
-            after: Some(document),
+            before: Some(before),
+            after: Some(after),
         });
     }
 
     /// A record went; `document` is its last state as JSON text.
-    pub(crate) fn deleted(
-        &mut self,
-        kind: EventKind,
-        business_id: BusinessId,
-        object_id: i64,
-        document: String,
-    ) {
+    pub(crate) fn deleted(&mut self, kind: EventKind, business_id: BusinessId, object_id: i64, document: String) {
         let operation = EventOperation::Delete;
-        self.events.push(EventRow {
-            business_id,
-            kind,
-            operation,
-            object_id,
-            before: Some(document),
-            after: None,
-        });
+        self.events.push(EventRow { business_id, kind, operation, object_id, before: Some(document), after: None });
     }
 
     /// An entry for people.

@@ -2,12 +2,15 @@
 //! What exists is declared once, in [`table`]; doors, OpenAPI, the authorization matrix and the metrics labels come from there.
 //! Knows nothing of HTTP; SQL stays in the store.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod access;
 pub mod built_in;
 mod business;
 mod context;
 pub mod directory;
 mod error;
+mod host;
 mod journal;
 mod listing;
 mod module;
@@ -20,10 +23,10 @@ mod service_instance;
 mod set;
 pub mod table;
 mod topology;
+mod transfer;
 
 pub use context::{Caller, Context, Limits};
 pub use error::{OpError, Refusal, RefusedNeed};
 pub use operation::{
-    EsbForm, GatewayLevel, Input, Method, Operation, PathVar, Prepared, Reply, ResourceType, Route,
-    Weight,
+    EsbForm, GatewayLevel, Input, Method, Operation, PathVar, Prepared, Reply, ResourceType, Route, Weight,
 };

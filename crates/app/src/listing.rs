@@ -23,19 +23,9 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// A list of records in the order of `id_field`. Of `fields`, none means all.
-    pub(crate) fn new(
-        page: Page,
-        condition: Option<Condition>,
-        fields: &[String],
-        id_field: &'static str,
-    ) -> Self {
+    pub(crate) fn new(page: Page, condition: Option<Condition>, fields: &[String], id_field: &'static str) -> Self {
         let fields = (!fields.is_empty()).then(|| fields.iter().cloned().collect());
-        Self {
-            page,
-            condition,
-            fields,
-            id_field,
-        }
+        Self { page, condition, fields, id_field }
     }
 
     /// With fields that come along whichever are asked for.
@@ -79,19 +69,12 @@ impl Listing {
         let mut out = JsonWriter::with_capacity(4096);
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         out.raw("{\"count\":").int(count).raw(",\"info\":[");
-        Answer {
-            fields: self.fields.as_ref(),
-            out,
-        }
+        Answer { fields: self.fields.as_ref(), out }
     }
 
     /// Collects the records that meet the condition.
     pub(crate) fn matches(&self) -> Matches<'_> {
-        Matches {
-            listing: self,
-            count: 0,
-            rows: Vec::new(),
-        }
+        Matches { listing: self, count: 0, rows: Vec::new() }
     }
 }
 
@@ -145,11 +128,7 @@ impl Matches<'_> {
             None if !sorts => Object::new(),
             _ => read(document)?,
         };
-        if listing
-            .condition
-            .as_ref()
-            .is_some_and(|condition| !condition.matches(&record))
-        {
+        if listing.condition.as_ref().is_some_and(|condition| !condition.matches(&record)) {
             return Ok(());
         }
         self.count += 1;
@@ -174,11 +153,7 @@ impl Matches<'_> {
 
     /// The answer with the page of them; `max`: rows that one answer may hold.
     pub(crate) fn answer(self, max: usize) -> Result<Reply, OpError> {
-        let Self {
-            listing,
-            count,
-            mut rows,
-        } = self;
+        let Self { listing, count, mut rows } = self;
         let (start, limit) = listing.range(count, max)?;
         let mut answer = listing.answer(count);
         let page = &listing.page;
@@ -207,10 +182,7 @@ pub(crate) fn open_page(page: &PageIn) -> Result<Page, Failure> {
     }
     for (field, number) in [("page.start", page.start), ("page.limit", page.limit)] {
         if number < 0 {
-            let range = Reason::Range {
-                min: 0,
-                max: i64::MAX,
-            };
+            let range = Reason::Range { min: 0, max: i64::MAX };
             return Err(Fault::new(Cause::ParamInvalid, field).because(range).into());
         }
     }
@@ -220,8 +192,7 @@ pub(crate) fn open_page(page: &PageIn) -> Result<Page, Failure> {
 /// Refuses filters that this release does not know how to ask.
 pub(crate) fn refuse_filters(filters: &[(&'static str, &Json)]) -> Result<(), Failure> {
     let sent = filters.iter().filter(|(_, filter)| **filter != Json::Null);
-    let faults = sent
-        .map(|(field, _)| Fault::new(Cause::ParamInvalid, *field).because(Reason::NotSupportedYet));
+    let faults = sent.map(|(field, _)| Fault::new(Cause::ParamInvalid, *field).because(Reason::NotSupportedYet));
     Failure::check(faults.collect())
 }
 
@@ -253,11 +224,6 @@ pub(crate) fn business_of(stated: i64) -> Result<rollcall_domain::id::BusinessId
     if stated > 0 {
         Ok(rollcall_domain::id::BusinessId(stated))
     } else {
-        Err(
-            Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Range {
-                min: 1,
-                max: i64::MAX,
-            }),
-        )
+        Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Range { min: 1, max: i64::MAX }))
     }
 }

@@ -34,10 +34,7 @@ pub struct CreateModule {
     draft: Option<Result<ModuleDraft, Vec<Fault>>>,
 }
 
-crate::operation::decode_through!(CreateModule, CreateModuleWire, |wire| Self {
-    wire,
-    draft: None
-});
+crate::operation::decode_through!(CreateModule, CreateModuleWire, |wire| Self { wire, draft: None });
 
 impl CreateModule {
     fn draft(&self) -> Result<ModuleDraft, Vec<Fault>> {
@@ -56,9 +53,7 @@ impl Serve for CreateModule {
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business_id = business_of(self.wire.business_id)?;
-        let granted = context
-            .access
-            .require::<right::CreateTopology>(business_id)?;
+        let granted = context.access.require::<right::CreateTopology>(business_id)?;
         let set_id = find_set(tx, granted.business(), SetId(self.wire.set_id))?;
         let draft = crate::operation::checked(&self.draft, || self.draft())?;
         let category_id = match draft.category_id() {
@@ -73,23 +68,13 @@ impl Serve for CreateModule {
             return Err(name_taken(&draft).into());
         }
         let time = context.time_text();
-        let birth = Birth {
-            time: &time,
-            user: &context.caller.user,
-        };
+        let birth = Birth { time: &time, user: &context.caller.user };
         let id = ModuleId(sequence::take(tx, Sequence::Module, 1)?);
-        let place = Place {
-            business_id,
-            set_id,
-            category_id,
-            kind: ORDINARY,
-        };
+        let place = Place { business_id, set_id, category_id, kind: ORDINARY };
         let module = draft.place(id, place, &birth);
-        rollcall_store::module::insert(tx, std::slice::from_ref(&module)).map_err(|error| {
-            match error {
-                StoreError::Unique(_) => name_taken(&draft).into(),
-                error => OpError::from(error),
-            }
+        rollcall_store::module::insert(tx, std::slice::from_ref(&module)).map_err(|error| match error {
+            StoreError::Unique(_) => name_taken(&draft).into(),
+            error => OpError::from(error),
         })?;
         let mut journal = Journal::default();
         journal.record_created(Made {
@@ -151,10 +136,7 @@ pub struct SearchModules {
     listing: Option<Result<Listing, Failure>>,
 }
 
-crate::operation::decode_through!(SearchModules, SearchModulesWire, |wire| Self {
-    wire,
-    listing: None
-});
+crate::operation::decode_through!(SearchModules, SearchModulesWire, |wire| Self { wire, listing: None });
 
 impl SearchModules {
     fn listing(&self) -> Result<Listing, Failure> {
@@ -197,16 +179,12 @@ impl Serve for SearchModules {
             let count = rollcall_store::module::count(tx, business, set)?;
             let range = listing.range(count, max)?;
             let mut answer = listing.answer(count);
-            rollcall_store::module::each_document(tx, business, set, range, &mut |document| {
-                answer.push(document)
-            })?;
+            rollcall_store::module::each_document(tx, business, set, range, &mut |document| answer.push(document))?;
             return Ok(answer.finish());
         }
         let mut matches = listing.matches();
         let all = (0, usize::MAX);
-        rollcall_store::module::each_document(tx, business, set, all, &mut |document| {
-            matches.offer(document)
-        })?;
+        rollcall_store::module::each_document(tx, business, set, all, &mut |document| matches.offer(document))?;
         matches.answer(max)
     }
 }
@@ -242,18 +220,14 @@ impl Serve for GetInternalModules {
         let (set_id, set_name) = set.map_or((SetId(0), String::new()), |set| (set.id, set.name));
         let mut out = JsonWriter::with_capacity(512);
         out.raw("{\"bk_set_id\":").int(set_id.get());
-        out.raw(",\"bk_set_name\":")
-            .text(&set_name)
-            .raw(",\"module\":");
+        out.raw(",\"bk_set_name\":").text(&set_name).raw(",\"module\":");
         if modules.is_empty() {
             out.raw("null}");
             return Ok(Reply(out.finish()));
         }
         out.raw("[");
         for module in &modules {
-            out.separate()
-                .raw("{\"bk_module_id\":")
-                .int(module.id.get());
+            out.separate().raw("{\"bk_module_id\":").int(module.id.get());
             out.raw(",\"bk_module_name\":").text(&module.name);
             out.raw(",\"default\":").int(module.kind);
             out.raw(",\"host_apply_enabled\":false}");

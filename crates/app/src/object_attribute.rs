@@ -23,33 +23,12 @@ impl Decode for SearchAttributes {
     }
 
     fn schema() -> Schema {
-        let field = |name, description, schema| Field {
-            name,
-            description,
-            schema,
-            always: false,
-        };
+        let field = |name, description, schema| Field { name, description, schema, always: false };
         Schema::Object(vec![
-            field(
-                "bk_obj_id",
-                "The model: biz, set, module, host or process; missing: all.",
-                Schema::Text,
-            ),
-            field(
-                "bk_biz_id",
-                "With the private attributes of this business.",
-                Schema::Integer,
-            ),
-            field(
-                "bk_property_id",
-                "Only the attribute of this id.",
-                Schema::Text,
-            ),
-            field(
-                "bk_property_type",
-                "Only attributes of this type.",
-                Schema::Text,
-            ),
+            field("bk_obj_id", "The model: biz, set, module, host or process; missing: all.", Schema::Text),
+            field("bk_biz_id", "With the private attributes of this business.", Schema::Integer),
+            field("bk_property_id", "Only the attribute of this id.", Schema::Text),
+            field("bk_property_type", "Only attributes of this type.", Schema::Text),
             field("page", "The page; missing: all.", PageIn::schema()),
         ])
     }

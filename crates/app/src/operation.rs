@@ -49,10 +49,7 @@ pub enum EsbForm {
     /// The body as it is, without credentials; path variables are taken out of it (`1306406` when one is missing).
     Body,
     /// Only these keys of the body; the first `needed` of them must be there (`1306000` otherwise).
-    Keys {
-        keys: &'static [&'static str],
-        needed: usize,
-    },
+    Keys { keys: &'static [&'static str], needed: usize },
     /// The record inside `data`, with these ids beside it (`1306000` when one is missing).
     Data { ids: &'static [&'static str] },
 }
@@ -106,9 +103,7 @@ impl Reply {
     /// Any serializable value.
     pub fn of(value: &impl serde::Serialize) -> Result<Self, OpError> {
         let text = serde_json::to_string(value);
-        text.map(Self).map_err(|e| {
-            rollcall_store::StoreError::Defect(format!("cannot write an answer: {e}")).into()
-        })
+        text.map(Self).map_err(|e| rollcall_store::StoreError::Defect(format!("cannot write an answer: {e}")).into())
     }
 }
 
@@ -173,10 +168,7 @@ impl Operation {
 
     /// With path variables that are numbers; a text that is none is answered with 1199009.
     pub(crate) fn numbers(mut self, names: &[&'static str]) -> Self {
-        self.path_vars.extend(names.iter().map(|name| PathVar {
-            name,
-            otherwise: Cause::NotInteger,
-        }));
+        self.path_vars.extend(names.iter().map(|name| PathVar { name, otherwise: Cause::NotInteger }));
         self
     }
 
@@ -201,9 +193,7 @@ impl Operation {
 
 impl std::fmt::Debug for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Operation")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Operation").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -245,10 +235,7 @@ pub fn prepare<I: Serve>(input: Input) -> Result<Box<dyn Prepared>, Failure> {
 macro_rules! decode_through {
     ($type:ty, $wire:ty, $make:expr) => {
         impl rollcall_domain::json::Decode for $type {
-            fn decode(
-                json: rollcall_domain::json::Json,
-                at: &rollcall_domain::json::Decoder<'_>,
-            ) -> Option<Self> {
+            fn decode(json: rollcall_domain::json::Json, at: &rollcall_domain::json::Decoder<'_>) -> Option<Self> {
                 let make: fn($wire) -> Self = $make;
                 <$wire as rollcall_domain::json::Decode>::decode(json, at).map(make)
             }
@@ -284,9 +271,8 @@ macro_rules! record_input {
                 json: rollcall_domain::json::Json,
                 at: &rollcall_domain::json::Decoder<'_>,
             ) -> Option<Self> {
-                #[allow(unused_mut, reason = "a record without ids is not taken apart")]
-                let mut record = <rollcall_domain::json::Object as rollcall_domain::json::Decode>::decode(json, at)?;
-                $(let $id = at.field(&mut record, $wire);)*
+                let record = <rollcall_domain::json::Object as rollcall_domain::json::Decode>::decode(json, at)?;
+                $(let (record, $id) = at.take_field(record, $wire);)*
                 Some(Self { $($id: $id?,)* record })
             }
 

@@ -45,27 +45,17 @@ pub struct CreateProcesses {
     drafts: Result<Vec<ProcessDraft>, Vec<Fault>>,
 }
 
-crate::operation::decode_through!(CreateProcesses, CreateProcessesWire, |wire| Self {
-    wire,
-    drafts: Ok(Vec::new())
-});
+crate::operation::decode_through!(CreateProcesses, CreateProcessesWire, |wire| Self { wire, drafts: Ok(Vec::new()) });
 
 /// The checked processes, or everything that is wrong with any of them.
-pub(crate) fn read_drafts(
-    entries: &[ProcessEntryWire],
-    at: &FieldPath,
-) -> Result<Vec<ProcessDraft>, Vec<Fault>> {
+pub(crate) fn read_drafts(entries: &[ProcessEntryWire], at: &FieldPath) -> Result<Vec<ProcessDraft>, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut drafts = Vec::with_capacity(entries.len());
     for (i, entry) in entries.iter().enumerate() {
         let at = at.index(i).field("process_info");
         drafts.extend(process::read_draft(&entry.process_info, &at, &mut faults));
     }
-    if faults.is_empty() {
-        Ok(drafts)
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { Ok(drafts) } else { Err(faults) }
 }
 
 impl Serve for CreateProcesses {
@@ -83,21 +73,15 @@ impl Serve for CreateProcesses {
         let wire = &self.wire;
         // A caller without the right learns nothing, not even what is wrong with the request.
         if let Some(stated) = wire.business_id.filter(|id| *id > 0) {
-            context
-                .access
-                .require::<right::EditServiceInstance>(BusinessId(stated))?;
+            context.access.require::<right::EditServiceInstance>(BusinessId(stated))?;
         }
         let count = wire.processes.len();
         if count == 0 {
-            return Err(Fault::new(Cause::ParamUnusable, "processes")
-                .because(Reason::Blank)
-                .into());
+            return Err(Fault::new(Cause::ParamUnusable, "processes").because(Reason::Blank).into());
         }
         if count > process::MAX_PER_CALL {
             let max = process::MAX_PER_CALL;
-            let fault = Fault::new(Cause::TooMany, "processes")
-                .named("create process instances")
-                .with(max);
+            let fault = Fault::new(Cause::TooMany, "processes").named("create process instances").with(max);
             return Err(fault.because(Reason::TooMany { max }).into());
         }
         let instance_id = ServiceInstanceId(wire.service_instance_id);
@@ -105,12 +89,8 @@ impl Serve for CreateProcesses {
         if instance.service_template_id != 0 {
             return Err(Fault::new(Cause::InstanceOwnedByTemplate, "service_instance_id").into());
         }
-        let drafts = self
-            .drafts
-            .as_ref()
-            .map_err(|faults| failure(faults.clone()))?;
-        let existing =
-            rollcall_store::process::keys_of_instance(tx, granted.business(), instance_id)?;
+        let drafts = self.drafts.as_ref().map_err(|faults| failure(faults.clone()))?;
+        let existing = rollcall_store::process::keys_of_instance(tx, granted.business(), instance_id)?;
         let mut faults = Vec::new();
         let at = |i| FieldPath::of("processes").index(i).field("process_info");
         process::find_clashes(&existing, drafts, at, &mut faults);
@@ -118,19 +98,10 @@ impl Serve for CreateProcesses {
 
         let mut hosts = rollcall_store::host::addresses(tx, &[instance.host_id])?;
         let host = hosts.remove(&instance.host_id).unwrap_or_default();
-        let owner = Owner {
-            id: instance_id,
-            host_id: instance.host_id,
-            host: &host,
-            drafts,
-        };
+        let owner = Owner { id: instance_id, host_id: instance.host_id, host: &host, drafts };
         let mut journal = Journal::default();
         let made = apply_create(&granted, context, tx, &[owner], &mut journal)?;
-        let ids: Vec<i64> = made
-            .iter()
-            .flatten()
-            .map(|process| process.id.get())
-            .collect();
+        let ids: Vec<i64> = made.iter().flatten().map(|process| process.id.get()).collect();
         journal.audit(AuditRow {
             business_id: granted.business(),
             audit_type: "business_resource",
@@ -159,27 +130,16 @@ fn locate(
     tx: &mut dyn Tx,
     stated: Option<i64>,
     id: ServiceInstanceId,
-) -> Result<
-    (
-        Granted<right::EditServiceInstance>,
-        rollcall_store::service_instance::ServiceInstanceRow,
-    ),
-    OpError,
-> {
+) -> Result<(Granted<right::EditServiceInstance>, rollcall_store::service_instance::ServiceInstanceRow), OpError> {
     if stated.is_some_and(|business| business <= 0) {
         return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").into());
     }
     let absent = || OpError::from(Fault::new(Cause::NotFound, "service_instance_id"));
     let instance = rollcall_store::service_instance::find(tx, id)?.ok_or_else(absent)?;
-    let granted = context
-        .access
-        .find(instance.business_id)
-        .ok_or_else(absent)?;
+    let granted = context.access.find(instance.business_id).ok_or_else(absent)?;
     match stated {
         Some(stated) if stated != instance.business_id.get() => {
-            Err(Fault::new(Cause::ParamInvalid, "bk_biz_id")
-                .because(Reason::OtherBusiness)
-                .into())
+            Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::OtherBusiness).into())
         }
         _ => Ok((granted, instance)),
     }
@@ -222,11 +182,7 @@ pub(crate) fn apply_create<R: MakesProcesses>(
                 user: &context.caller.user,
             };
             // `zip` would take one id too many from the range behind the last draft.
-            owner
-                .drafts
-                .iter()
-                .map(|draft| draft.place(ProcessId(ids.next().unwrap_or_default()), &at))
-                .collect()
+            owner.drafts.iter().map(|draft| draft.place(ProcessId(ids.next().unwrap_or_default()), &at)).collect()
         })
         .collect();
     let placed: Vec<_> = owners
@@ -243,12 +199,7 @@ pub(crate) fn apply_create<R: MakesProcesses>(
         .collect();
     rollcall_store::process::insert(tx, &placed).map_err(unique_lost)?;
     for process in made.iter().flatten() {
-        journal.created(
-            EventKind::Process,
-            business_id,
-            process.id.get(),
-            document(process),
-        );
+        journal.created(EventKind::Process, business_id, process.id.get(), document(process));
     }
     Ok(made)
 }
@@ -256,9 +207,7 @@ pub(crate) fn apply_create<R: MakesProcesses>(
 /// The rules give the friendly error first; the index closes the race between two servers.
 fn unique_lost(error: StoreError) -> OpError {
     match error {
-        StoreError::Unique(_) => Fault::new(Cause::Duplicate, "processes")
-            .named("bk_process_name")
-            .into(),
+        StoreError::Unique(_) => Fault::new(Cause::Duplicate, "processes").named("bk_process_name").into(),
         error => error.into(),
     }
 }
@@ -273,22 +222,12 @@ pub(crate) fn audit_detail(instance: Option<&str>, host: HostId, made: &[NewProc
     out.raw("{").key("details");
     match instance {
         None => out.raw("null"),
-        Some(document) => out
-            .raw("{\"pre_data\":null,\"cur_data\":")
-            .raw(document)
-            .raw(",\"update_fields\":null}"),
+        Some(document) => out.raw("{\"pre_data\":null,\"cur_data\":").raw(document).raw(",\"update_fields\":null}"),
     };
-    out.key("bk_host_id")
-        .int(host.get())
-        .key("processes")
-        .raw("[");
+    out.key("bk_host_id").int(host.get()).key("processes").raw("[");
     for process in made {
-        out.separate()
-            .raw("{\"action\":\"create\",\"bk_process_ids\":")
-            .int(process.id.get());
-        out.raw(",\"bk_process_names\":")
-            .text(&process.name)
-            .raw("}");
+        out.separate().raw("{\"action\":\"create\",\"bk_process_ids\":").int(process.id.get());
+        out.raw(",\"bk_process_names\":").text(&process.name).raw("}");
     }
     out.raw("]}");
     out.finish()
@@ -306,9 +245,7 @@ wire_input! {
 
 impl Serve for ListProcesses {
     fn output() -> Schema {
-        let Schema::Object(mut property) = process::fixed_schema() else {
-            unreachable!("an object schema")
-        };
+        let Schema::Object(mut property) = process::fixed_schema() else { unreachable!("an object schema") };
         let stamps = Schema::object([
             ("bk_created_at", Schema::Time),
             ("bk_created_by", Schema::Text),
@@ -318,11 +255,7 @@ impl Serve for ListProcesses {
         if let Schema::Object(stamps) = stamps {
             property.extend(stamps);
         }
-        Schema::object([
-            ("property", Schema::Object(property)),
-            ("relation", process::relation_schema()),
-        ])
-        .list()
+        Schema::object([("property", Schema::Object(property)), ("relation", process::relation_schema())]).list()
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
@@ -336,9 +269,7 @@ impl Serve for ListProcesses {
             }
             Some(business) => BusinessId(business),
             None => match rollcall_store::service_instance::find(tx, instance_id)? {
-                Some(instance) if context.access.may_read(instance.business_id).is_ok() => {
-                    instance.business_id
-                }
+                Some(instance) if context.access.may_read(instance.business_id).is_ok() => instance.business_id,
                 _ => return Ok(Reply("[]".into())),
             },
         };
@@ -346,11 +277,7 @@ impl Serve for ListProcesses {
         let mut out = JsonWriter::with_capacity(4096);
         out.raw("[");
         rollcall_store::process::each_of_instance(tx, business, instance_id, &mut |process| {
-            out.separate()
-                .raw("{\"property\":{")
-                .raw(process.fixed_fields)
-                .raw(",")
-                .raw(process.extra_fields);
+            out.separate().raw("{\"property\":{").raw(process.fixed_fields).raw(",").raw(process.extra_fields);
             out.raw("},\"relation\":");
             write_relation(&mut out, &process);
             out.raw("}");
@@ -364,12 +291,8 @@ impl Serve for ListProcesses {
 pub(crate) fn write_relation(out: &mut JsonWriter, process: &ProcessRow<'_>) {
     out.raw("{\"bk_biz_id\":").int(process.business_id.get());
     out.raw(",\"bk_process_id\":").int(process.id.get());
-    out.raw(",\"service_instance_id\":")
-        .int(process.service_instance_id.get());
-    out.raw(",\"process_template_id\":")
-        .int(process.process_template_id);
+    out.raw(",\"service_instance_id\":").int(process.service_instance_id.get());
+    out.raw(",\"process_template_id\":").int(process.process_template_id);
     out.raw(",\"bk_host_id\":").int(process.host_id.get());
-    out.raw(",\"bk_supplier_account\":")
-        .text(SUPPLIER_ACCOUNT)
-        .raw("}");
+    out.raw(",\"bk_supplier_account\":").text(SUPPLIER_ACCOUNT).raw("}");
 }

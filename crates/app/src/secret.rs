@@ -10,10 +10,7 @@ pub struct Secret(String);
 
 /// Why a text is no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a secret has 1 to {} bytes and no control characters or spaces at its ends",
-    Secret::MAX_BYTES
-)]
+#[error("a secret has 1 to {} bytes and no control characters or spaces at its ends", Secret::MAX_BYTES)]
 pub struct NoSecret;
 
 /// No randomness to be had from the operating system.
@@ -34,9 +31,8 @@ impl Secret {
 
     /// One that somebody brings along.
     pub fn given(text: &str) -> Result<Self, NoSecret> {
-        let is_fine = (1..=Self::MAX_BYTES).contains(&text.len())
-            && !text.chars().any(char::is_control)
-            && text.trim() == text;
+        let is_fine =
+            (1..=Self::MAX_BYTES).contains(&text.len()) && !text.chars().any(char::is_control) && text.trim() == text;
         is_fine.then(|| Self(text.to_owned())).ok_or(NoSecret)
     }
 
@@ -119,10 +115,7 @@ mod tests {
     fn digests_come_back_from_their_text() {
         let digest = Secret::given("abc").unwrap().digest();
         let text = digest.to_text();
-        assert_eq!(
-            text.0,
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(text.0, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(Digest::of_text(&text), Some(digest));
         assert_eq!(Digest::of_text(&DigestText("ba78".into())), None);
         assert_eq!(Digest::of_text(&DigestText("g".repeat(64))), None);

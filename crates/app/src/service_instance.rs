@@ -127,7 +127,6 @@ impl Serve for CreateInstances {
         }
         wire.check_sizes()?;
         let (granted, module) = self.locate(context, tx)?;
-        let business = granted.business();
         if module.kind != 0 {
             let reason = Reason::These { what: module.name };
             return Err(Fault::new(Cause::ParamInvalid, "bk_module_id").because(reason).into());
@@ -136,9 +135,8 @@ impl Serve for CreateInstances {
         let empty = empty.map(|(i, _)| Fault::new(Cause::NotSet, at(i).field("processes")));
         Failure::check(empty.collect())?;
         check_hosts(tx, &module, &wire.hosts())?;
-        let names = (0..wire.instances.len()).filter_map(|i| {
-            rules::check_name(wire.name_of(i), at(i).field("service_instance_name")).err()
-        });
+        let names = (0..wire.instances.len())
+            .filter_map(|i| rules::check_name(wire.name_of(i), at(i).field("service_instance_name")).err());
         Failure::check(names.collect())?;
         let drafts = self.drafts.as_ref().map_err(|faults| failure(faults.clone()))?;
         let mut clashes = Vec::new();
@@ -149,7 +147,6 @@ impl Serve for CreateInstances {
         Failure::check(clashes)?;
         let hosts = rollcall_store::host::addresses(tx, &wire.hosts())?;
         let ids = self.apply(&granted, context, tx, &module, drafts, &hosts)?;
-        debug_assert_eq!(business, module.business_id);
         Reply::of(&ids)
     }
 }
@@ -193,12 +190,9 @@ impl CreateInstances {
                 *shared.entry(place.module_id).or_default() += 1;
             }
         }
-        let mut candidates = Vec::new();
-        for (id, count) in shared {
-            if count == hosts.len() && rollcall_store::module::find(tx, id)?.is_some_and(|module| module.kind == 0) {
-                candidates.push(id);
-            }
-        }
+        let shared: Vec<_> = shared.into_iter().filter(|(_, count)| *count == hosts.len()).map(|(id, _)| id).collect();
+        let places = rollcall_store::host::places(tx, &shared)?;
+        let candidates: Vec<_> = places.iter().filter(|place| place.kind == 0).map(|place| place.module_id).collect();
         match candidates[..] {
             [only] => Ok(only),
             _ => Err(Fault::new(Cause::NotSet, "bk_module_id").because(Reason::NothingToDeriveFrom).into()),
@@ -339,9 +333,16 @@ impl Serve for ListInstances {
         };
         let mut out = JsonWriter::with_capacity(64 + limit.min(count) * 384);
         out.raw("{\"count\":").int(wide(count)).raw(",\"info\":[");
-        store::each_of_page(tx, business, &filter, order(&page, Order::Oldest), (page.start, limit), &mut |_, document| {
-            out.separate().raw(document).raw("}");
-        })?;
+        store::each_of_page(
+            tx,
+            business,
+            &filter,
+            order(&page, Order::Oldest),
+            (page.start, limit),
+            &mut |_, document| {
+                out.separate().raw(document).raw("}");
+            },
+        )?;
         out.raw("]}");
         Ok(Reply(out.finish()))
     }

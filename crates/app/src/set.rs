@@ -51,9 +51,7 @@ impl Serve for CreateSet {
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business_id = business_of(self.wire.business_id)?;
-        let granted = context
-            .access
-            .require::<right::CreateTopology>(business_id)?;
+        let granted = context.access.require::<right::CreateTopology>(business_id)?;
         let draft = crate::operation::checked(&self.draft, || self.draft())?;
         if rollcall_store::business::find(tx, granted.business())?.is_none() {
             let value = business_id.to_string();
@@ -65,18 +63,13 @@ impl Serve for CreateSet {
             return Err(name_taken(&draft).into());
         }
         let time = context.time_text();
-        let birth = Birth {
-            time: &time,
-            user: &context.caller.user,
-        };
+        let birth = Birth { time: &time, user: &context.caller.user };
         let id = SetId(sequence::take(tx, Sequence::Set, 1)?);
         let set = draft.place(id, granted.business(), ORDINARY, &birth);
-        rollcall_store::set::insert(tx, std::slice::from_ref(&set)).map_err(
-            |error| match error {
-                StoreError::Unique(_) => name_taken(&draft).into(),
-                error => OpError::from(error),
-            },
-        )?;
+        rollcall_store::set::insert(tx, std::slice::from_ref(&set)).map_err(|error| match error {
+            StoreError::Unique(_) => name_taken(&draft).into(),
+            error => OpError::from(error),
+        })?;
         let mut journal = Journal::default();
         journal.record_created(Made {
             kind: EventKind::Set,
@@ -120,10 +113,7 @@ pub struct SearchSets {
     listing: Option<Result<Listing, Failure>>,
 }
 
-crate::operation::decode_through!(SearchSets, SearchSetsWire, |wire| Self {
-    wire,
-    listing: None
-});
+crate::operation::decode_through!(SearchSets, SearchSetsWire, |wire| Self { wire, listing: None });
 
 impl SearchSets {
     fn listing(&self) -> Result<Listing, Failure> {
@@ -133,10 +123,7 @@ impl SearchSets {
             let fault = Fault::new(Cause::ParamInvalid, "filter");
             return Err(fault.because(Reason::Exclusive { other }).into());
         }
-        refuse_filters(&[
-            ("filter", &wire.filter),
-            ("time_condition", &wire.time_condition),
-        ])?;
+        refuse_filters(&[("filter", &wire.filter), ("time_condition", &wire.time_condition)])?;
         let page = wire.page.clone().unwrap_or_else(PageIn::none);
         let page = page.counted(Cause::ParamInvalid)?;
         let condition = read_condition(&wire.condition, &["bk_biz_id"], |condition| {
@@ -167,16 +154,12 @@ impl Serve for SearchSets {
             let count = rollcall_store::set::count(tx, business)?;
             let range = listing.range(count, max)?;
             let mut answer = listing.answer(count);
-            rollcall_store::set::each_document(tx, business, range, &mut |document| {
-                answer.push(document)
-            })?;
+            rollcall_store::set::each_document(tx, business, range, &mut |document| answer.push(document))?;
             return Ok(answer.finish());
         }
         let mut matches = listing.matches();
         let all = (0, usize::MAX);
-        rollcall_store::set::each_document(tx, business, all, &mut |document| {
-            matches.offer(document)
-        })?;
+        rollcall_store::set::each_document(tx, business, all, &mut |document| matches.offer(document))?;
         matches.answer(max)
     }
 }

@@ -3,8 +3,8 @@
 use crate::access::Action;
 use crate::operation::{EsbForm, Method, Operation, Weight};
 use crate::{
-    business, module, object_attribute, process_instance as process, service_category,
-    service_instance, set, topology,
+    business, host, module, object_attribute, process_instance as process, service_category, service_instance, set,
+    topology, transfer,
 };
 use rollcall_domain::fault::Cause;
 
@@ -53,13 +53,7 @@ pub fn operations() -> Vec<Operation> {
         )
         .post("/biz/search/{bk_supplier_account}")
         .esb(EsbForm::Keys {
-            keys: &[
-                "fields",
-                "condition",
-                "page",
-                "biz_property_filter",
-                "time_condition",
-            ],
+            keys: &["fields", "condition", "page", "biz_property_filter", "time_condition"],
             needed: 0,
         }),
         Operation::new::<business::CreateBusiness>(
@@ -74,32 +68,17 @@ pub fn operations() -> Vec<Operation> {
         Operation::new::<set::CreateSet>("create_set", "Create a set in a business", Weight::Write)
             .post("/set/{bk_biz_id}")
             .numbers(&["bk_biz_id"])
-            .esb(EsbForm::Data {
-                ids: &["bk_biz_id"],
-            })
+            .esb(EsbForm::Data { ids: &["bk_biz_id"] })
             .needs(Action::CreateTopology),
-        Operation::new::<set::SearchSets>(
-            "search_set",
-            "Search the sets of a business",
-            Weight::Scan,
-        )
-        .post("/set/search/{bk_supplier_account}/{bk_biz_id}")
-        .numbers(&["bk_biz_id"])
-        .esb(EsbForm::Keys {
-            keys: &["bk_biz_id", "fields", "condition", "page"],
-            needed: 1,
-        }),
-        Operation::new::<module::CreateModule>(
-            "create_module",
-            "Create a module in a set",
-            Weight::Write,
-        )
-        .post("/module/{bk_biz_id}/{bk_set_id}")
-        .numbers(&["bk_biz_id", "bk_set_id"])
-        .esb(EsbForm::Data {
-            ids: &["bk_biz_id", "bk_set_id"],
-        })
-        .needs(Action::CreateTopology),
+        Operation::new::<set::SearchSets>("search_set", "Search the sets of a business", Weight::Scan)
+            .post("/set/search/{bk_supplier_account}/{bk_biz_id}")
+            .numbers(&["bk_biz_id"])
+            .esb(EsbForm::Keys { keys: &["bk_biz_id", "fields", "condition", "page"], needed: 1 }),
+        Operation::new::<module::CreateModule>("create_module", "Create a module in a set", Weight::Write)
+            .post("/module/{bk_biz_id}/{bk_set_id}")
+            .numbers(&["bk_biz_id", "bk_set_id"])
+            .esb(EsbForm::Data { ids: &["bk_biz_id", "bk_set_id"] })
+            .needs(Action::CreateTopology),
         Operation::new::<module::SearchModules>(
             "search_module",
             "Search the modules of a business or of one of its sets",
@@ -108,10 +87,7 @@ pub fn operations() -> Vec<Operation> {
         .post("/findmany/module/biz/{bk_biz_id}")
         .post("/module/search/{bk_supplier_account}/{bk_biz_id}/{bk_set_id}")
         .numbers(&["bk_biz_id", "bk_set_id"])
-        .esb(EsbForm::Keys {
-            keys: &["bk_biz_id", "bk_set_id", "fields", "condition", "page"],
-            needed: 1,
-        }),
+        .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_set_id", "fields", "condition", "page"], needed: 1 }),
         // The tree of a business
         Operation::new::<topology::SearchTopology>(
             "search_biz_inst_topo",
@@ -121,19 +97,13 @@ pub fn operations() -> Vec<Operation> {
         .post("/find/topoinst/biz/{bk_biz_id}")
         .at(Method::Get, "/topo/inst/{bk_supplier_account}/{bk_biz_id}")
         .number_or("bk_biz_id", Cause::Unexpected)
-        .esb(EsbForm::Keys {
-            keys: &["bk_biz_id", "level"],
-            needed: 1,
-        }),
+        .esb(EsbForm::Keys { keys: &["bk_biz_id", "level"], needed: 1 }),
         Operation::new::<module::GetInternalModules>(
             "get_biz_internal_module",
             "The idle set of a business and the built-in modules in it",
             Weight::Keyed,
         )
-        .at(
-            Method::Get,
-            "/topo/internal/{bk_supplier_account}/{bk_biz_id}",
-        )
+        .at(Method::Get, "/topo/internal/{bk_supplier_account}/{bk_biz_id}")
         .numbers(&["bk_biz_id"]),
         // Service categories and attributes
         Operation::new::<service_category::ListCategories>(
@@ -148,5 +118,54 @@ pub fn operations() -> Vec<Operation> {
             Weight::Keyed,
         )
         .post("/find/objectattr"),
+        // Hosts
+        Operation::new::<host::AddToResource>(
+            "add_host_to_resource",
+            "Add hosts to the pool or to the idle module of a business, or change hosts by their addresses",
+            Weight::Write,
+        )
+        .post("/hosts/add")
+        .esb(EsbForm::Keys { keys: &["host_info", "bk_biz_id"], needed: 1 })
+        .needs(Action::CreatePoolHost),
+        Operation::new::<host::AddToBusinessIdle>(
+            "add_host_to_business_idle",
+            "Add new hosts to the idle module of a business",
+            Weight::Write,
+        )
+        .post("/hosts/add/business_idle")
+        .needs(Action::EditBusinessHost),
+        Operation::new::<host::ListOfBusiness>(
+            "list_biz_hosts",
+            "List the hosts of a business, of sets or modules of it",
+            Weight::Scan,
+        )
+        .post("/hosts/app/{bk_biz_id}/list_hosts")
+        .numbers(&["bk_biz_id"])
+        .needs(Action::FindBusinessResource),
+        // Hosts between modules
+        Operation::new::<transfer::ToModules>(
+            "transfer_host_module",
+            "Move hosts of a business between its modules",
+            Weight::Write,
+        )
+        .post("/hosts/modules")
+        .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_host_id", "bk_module_id", "is_increment"], needed: 4 })
+        .needs(Action::EditServiceInstance),
+        Operation::new::<transfer::ToIdle>(
+            "transfer_host_to_idlemodule",
+            "Move hosts of a business to its idle module",
+            Weight::Write,
+        )
+        .post("/hosts/modules/idle")
+        .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_host_id"], needed: 2 })
+        .needs(Action::EditServiceInstance),
+        Operation::new::<transfer::FromPool>(
+            "transfer_resourcehost_to_idlemodule",
+            "Move hosts of the pool to the idle module of a business",
+            Weight::Write,
+        )
+        .post("/hosts/modules/resource/idle")
+        .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_host_id"], needed: 2 })
+        .needs(Action::AssignHostToBusiness),
     ]
 }

@@ -63,17 +63,9 @@ fn load_tree(tx: &mut dyn Tx, mut root: Node, with_built_in: bool) -> Result<Nod
     let business = root.id.into();
     let sets = rollcall_store::set::list_of_business(tx, business)?;
     let modules = rollcall_store::module::list_of_business(tx, business)?;
-    let sets = sets
-        .into_iter()
-        .filter(|set| with_built_in || set.kind == ORDINARY);
+    let sets = sets.into_iter().filter(|set| with_built_in || set.kind == ORDINARY);
     root.children = sets
-        .map(|set| Node {
-            model: Model::Set,
-            id: set.id.get(),
-            name: set.name,
-            kind: set.kind,
-            children: Vec::new(),
-        })
+        .map(|set| Node { model: Model::Set, id: set.id.get(), name: set.name, kind: set.kind, children: Vec::new() })
         .collect();
     let places: HashMap<i64, usize> = root.children.iter().map(|set| set.id).zip(0..).collect();
     for module in modules {

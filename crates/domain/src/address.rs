@@ -48,7 +48,9 @@ impl HostAddresses {
             match stored(piece.trim(), family) {
                 Some(address) if addresses.contains(&address) => {}
                 Some(address) => addresses.push(address),
-                None => faults.push(Fault::new(Cause::ParamUnusable, at).because(Reason::IpSyntax { value: quoted(piece) })),
+                None => {
+                    faults.push(Fault::new(Cause::ParamUnusable, at).because(Reason::IpSyntax { value: quoted(piece) }))
+                }
             }
         }
         if faults.is_empty() { Ok(Self(addresses)) } else { Err(faults) }

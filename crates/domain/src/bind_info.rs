@@ -55,11 +55,7 @@ impl HostAddresses {
 
     /// The text that begins the name of a service instance: all inner IPv4 addresses, else all inner IPv6 ones.
     pub fn name_prefix(&self) -> &str {
-        if self.inner_v4.is_empty() {
-            &self.inner_v6
-        } else {
-            &self.inner_v4
-        }
+        if self.inner_v4.is_empty() { &self.inner_v6 } else { &self.inner_v4 }
     }
 }
 
@@ -72,9 +68,7 @@ pub struct PortRange {
 impl PortRange {
     /// Reads a port cell.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        let wrong = || Reason::PortSyntax {
-            value: quoted(text),
-        };
+        let wrong = || Reason::PortSyntax { value: quoted(text) };
         let (first, last) = match text.split_once('-') {
             None => (text, None),
             Some((first, last)) => (first, Some(last)),
@@ -83,13 +77,9 @@ impl PortRange {
         if let Some(last) = last
             && port(last).ok_or_else(wrong)? < first
         {
-            return Err(Reason::PortOrder {
-                value: quoted(text),
-            });
+            return Err(Reason::PortOrder { value: quoted(text) });
         }
-        Ok(Self {
-            text: text.to_owned(),
-        })
+        Ok(Self { text: text.to_owned() })
     }
 
     /// The text form.
@@ -99,9 +89,7 @@ impl PortRange {
 }
 
 fn port(digits: &str) -> Option<u16> {
-    let plain = !digits.is_empty()
-        && !digits.starts_with('0')
-        && digits.bytes().all(|b| b.is_ascii_digit());
+    let plain = !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
     if plain { digits.parse().ok() } else { None }
 }
 
@@ -169,13 +157,7 @@ fn unusable(at: FieldPath, reason: Reason) -> Fault {
 /// A row: a missing key is stored as null, a key sent as null is refused where the cell needs a value (`instances` E44 to E49).
 fn read_row(row: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<BindRow> {
     let before = faults.len();
-    let mut read = BindRow {
-        enable: None,
-        ip: BindIp::Given(None),
-        port: None,
-        protocol: None,
-        template_row_id: 0,
-    };
+    let mut read = BindRow { enable: None, ip: BindIp::Given(None), port: None, protocol: None, template_row_id: 0 };
     let (mut template_row_id, mut row_id) = (None, None);
     for (key, cell) in row.iter() {
         let mut wrong = |reason| faults.push(unusable(at.field(key), reason));
@@ -198,10 +180,7 @@ fn read_row(row: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Bin
             ("port", _) => wrong(Reason::NeedsText),
             ("protocol", Json::Text(text)) => match Protocol::parse(text.trim()) {
                 Some(protocol) => read.protocol = Some(protocol),
-                None => wrong(Reason::NoChoice {
-                    value: quoted(text),
-                    choices: PROTOCOLS,
-                }),
+                None => wrong(Reason::NoChoice { value: quoted(text), choices: PROTOCOLS }),
             },
             ("protocol", _) => wrong(Reason::NeedsText),
             ("template_row_id", Json::Int(id)) => template_row_id = Some(*id),
@@ -221,11 +200,7 @@ fn read_row(row: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Bin
 }
 
 /// The fields that described ports before `bind_info` existed (`design` §4): one row per comma-separated piece of `port`.
-pub fn read_legacy(
-    record: &Object,
-    at: &FieldPath,
-    faults: &mut Vec<Fault>,
-) -> Option<Vec<BindRow>> {
+pub fn read_legacy(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Vec<BindRow>> {
     let mut wrong = |field: &str, reason| {
         faults.push(unusable(at.field(field), reason));
         None
@@ -258,13 +233,7 @@ pub fn read_legacy(
             Some(protocol) => protocol,
             None if text.trim().is_empty() => Protocol::Tcp,
             None => {
-                return wrong(
-                    "protocol",
-                    Reason::NoChoice {
-                        value: quoted(text),
-                        choices: PROTOCOLS,
-                    },
-                );
+                return wrong("protocol", Reason::NoChoice { value: quoted(text), choices: PROTOCOLS });
             }
         },
         Some(_) => return wrong("protocol", Reason::NeedsText),
@@ -320,9 +289,7 @@ pub fn write_rows(out: &mut JsonWriter, rows: Option<&[BindRow]>, host: &HostAdd
             None => out.raw("null"),
             Some(protocol) => out.text(protocol.wire()),
         };
-        out.raw(",\"template_row_id\":")
-            .int(row.template_row_id)
-            .raw("}");
+        out.raw(",\"template_row_id\":").int(row.template_row_id).raw("}");
     }
     out.raw("]");
 }
@@ -350,12 +317,7 @@ mod tests {
     }
 
     fn accepts_cell(key: &str, cell: &str) -> bool {
-        let mut cells = vec![
-            ("enable", "true"),
-            ("ip", "\"127.0.0.1\""),
-            ("port", "\"80\""),
-            ("protocol", "\"1\""),
-        ];
+        let mut cells = vec![("enable", "true"), ("ip", "\"127.0.0.1\""), ("port", "\"80\""), ("protocol", "\"1\"")];
         cells.retain(|(k, _)| *k != key);
         let row: Vec<_> = cells.iter().map(|(k, v)| format!("\"{k}\":{v}")).collect();
         match read(&format!("[{{{},\"{key}\":{cell}}}]", row.join(","))) {
@@ -376,11 +338,7 @@ mod tests {
                 r#""80"|"65535"|"8080-8090"|" 80"|"80-80""#,
                 r#""8090-8080"|"8080,8081"|80|"0"|"080"|"65536"|""|null|"-1"|"abc"|"1-2-3"|"80-"|"+80"|"8 0""#,
             ),
-            (
-                "protocol",
-                r#""1"|"2"|"3"|"4"|" 1""#,
-                r#"1|"5"|""|null|"tcp"|"0""#,
-            ),
+            ("protocol", r#""1"|"2"|"3"|"4"|" 1""#, r#"1|"5"|""|null|"tcp"|"0""#),
             (
                 "ip",
                 r#"""|null|"::1"|"0.0.0.0"|"fe80::1%eth0"|"::ffff:1.2.3.4""#,
@@ -402,8 +360,7 @@ mod tests {
 
     #[test]
     fn shapes_of_the_whole_value() {
-        let full =
-            r#"{"enable":true,"ip":"127.0.0.1","port":"80","protocol":"1","template_row_id":0}"#;
+        let full = r#"{"enable":true,"ip":"127.0.0.1","port":"80","protocol":"1","template_row_id":0}"#;
         let nulls = r#"{"enable":null,"ip":null,"port":null,"protocol":null,"template_row_id":0}"#;
         for (sent, want) in [
             ("null", Ok("null".to_string())),
@@ -414,13 +371,7 @@ mod tests {
             ("\"x\"", Err(vec!["bind_info".to_string()])),
             ("7", Err(vec!["bind_info".to_string()])),
             ("[null]", Err(vec!["bind_info[0]".to_string()])),
-            (
-                "[{},\"x\",{\"port\":\"a\"}]",
-                Err(vec![
-                    "bind_info[1]".to_string(),
-                    "bind_info[2].port".to_string(),
-                ]),
-            ),
+            ("[{},\"x\",{\"port\":\"a\"}]", Err(vec!["bind_info[1]".to_string(), "bind_info[2].port".to_string()])),
         ] {
             assert_eq!(read(sent), want, "{sent}");
         }
@@ -428,16 +379,9 @@ mod tests {
 
     #[test]
     fn row_id_is_another_name_of_template_row_id() {
-        assert!(
-            read(r#"[{"row_id":7}]"#)
-                .unwrap()
-                .contains(r#""template_row_id":7"#)
-        );
+        assert!(read(r#"[{"row_id":7}]"#).unwrap().contains(r#""template_row_id":7"#));
         assert!(read(r#"[{"row_id":7,"template_row_id":7}]"#).is_ok());
-        assert_eq!(
-            read(r#"[{"row_id":7,"template_row_id":8}]"#),
-            Err(vec!["bind_info[0].row_id".to_string()])
-        );
+        assert_eq!(read(r#"[{"row_id":7,"template_row_id":8}]"#), Err(vec!["bind_info[0].row_id".to_string()]));
     }
 
     #[test]
@@ -445,15 +389,8 @@ mod tests {
         let legacy = |json: &str| {
             let record = parse(json.as_bytes(), Limits::default()).unwrap();
             let (mut faults, mut out) = (Vec::new(), JsonWriter::default());
-            let rows = read_legacy(
-                record.as_object().unwrap(),
-                &FieldPath::of("process_info"),
-                &mut faults,
-            );
-            let host = HostAddresses {
-                inner_v4: "10.0.0.1,10.0.0.2".into(),
-                ..HostAddresses::default()
-            };
+            let rows = read_legacy(record.as_object().unwrap(), &FieldPath::of("process_info"), &mut faults);
+            let host = HostAddresses { inner_v4: "10.0.0.1,10.0.0.2".into(), ..HostAddresses::default() };
             write_rows(&mut out, rows.as_deref(), &host);
             match faults.first() {
                 Some(fault) => Err(fault.path.to_string()),
@@ -461,41 +398,17 @@ mod tests {
             }
         };
         let row = |ip: &str, port: &str, enable: bool, id: i64| {
-            format!(
-                r#"{{"enable":{enable},"ip":"{ip}","port":"{port}","protocol":"1","template_row_id":{id}}}"#
-            )
+            format!(r#"{{"enable":{enable},"ip":"{ip}","port":"{port}","protocol":"1","template_row_id":{id}}}"#)
         };
-        let two = format!(
-            "[{},{}]",
-            row("127.0.0.1", "8008", true, 1),
-            row("127.0.0.1", "8443", true, 2)
-        );
-        assert_eq!(
-            legacy(r#"{"bind_ip":"1","port":"8008,8443","protocol":"1"}"#),
-            Ok(two)
-        );
+        let two = format!("[{},{}]", row("127.0.0.1", "8008", true, 1), row("127.0.0.1", "8443", true, 2));
+        assert_eq!(legacy(r#"{"bind_ip":"1","port":"8008,8443","protocol":"1"}"#), Ok(two));
         let off = format!("[{}]", row("10.0.0.1", "80-90", false, 1));
-        assert_eq!(
-            legacy(r#"{"bind_ip":"3","port":"80-90","bk_enable_port":false}"#),
-            Ok(off)
-        );
+        assert_eq!(legacy(r#"{"bind_ip":"3","port":"80-90","bk_enable_port":false}"#), Ok(off));
         assert_eq!(legacy(r#"{"bind_ip":"1","port":""}"#), Ok("null".into()));
         assert_eq!(legacy(r#"{"bind_ip":"1"}"#), Ok("null".into()));
-        assert_eq!(
-            legacy(r#"{"port":"80,x"}"#),
-            Err("process_info.port".into())
-        );
-        assert_eq!(
-            legacy(r#"{"port":"80,,81"}"#),
-            Err("process_info.port".into())
-        );
-        assert_eq!(
-            legacy(r#"{"port":"80","bind_ip":"nowhere"}"#),
-            Err("process_info.bind_ip".into())
-        );
-        assert_eq!(
-            legacy(r#"{"port":"80","protocol":"9"}"#),
-            Err("process_info.protocol".into())
-        );
+        assert_eq!(legacy(r#"{"port":"80,x"}"#), Err("process_info.port".into()));
+        assert_eq!(legacy(r#"{"port":"80,,81"}"#), Err("process_info.port".into()));
+        assert_eq!(legacy(r#"{"port":"80","bind_ip":"nowhere"}"#), Err("process_info.bind_ip".into()));
+        assert_eq!(legacy(r#"{"port":"80","protocol":"9"}"#), Err("process_info.protocol".into()));
     }
 }

@@ -31,9 +31,7 @@ impl BusinessStatus {
 
     /// The status of a text.
     pub fn of_wire(text: &str) -> Option<Self> {
-        [Self::Enabled, Self::Disabled]
-            .into_iter()
-            .find(|status| status.wire() == text)
+        [Self::Enabled, Self::Disabled].into_iter().find(|status| status.wire() == text)
     }
 }
 
@@ -58,10 +56,7 @@ pub struct NewBusiness {
 /// Checks the record of a new business. Whatever it says of its id, kind or status is the server's to say.
 pub fn read_draft(given: &Object) -> Result<BusinessDraft, Vec<Fault>> {
     let attributes = record::create(Model::Business, given, &FieldPath::root())?;
-    Ok(BusinessDraft {
-        name: text_of(&attributes, "bk_biz_name"),
-        attributes,
-    })
+    Ok(BusinessDraft { name: text_of(&attributes, "bk_biz_name"), attributes })
 }
 
 impl BusinessDraft {
@@ -77,13 +72,7 @@ impl BusinessDraft {
             ("default", Json::Int(kind)),
             ("bk_data_status", status.wire().into()),
         ];
-        NewBusiness {
-            id,
-            kind,
-            status,
-            name: self.name.clone(),
-            document: document_of(&self.attributes, added, birth),
-        }
+        NewBusiness { id, kind, status, name: self.name.clone(), document: document_of(&self.attributes, added, birth) }
     }
 }
 
@@ -120,22 +109,14 @@ pub fn plan(draft: &BusinessDraft, ids: PlanIds, kind: i64, birth: &Birth<'_>) -
             draft.place(ModuleId(id), place, birth)
         })
         .collect();
-    BusinessPlan {
-        business: draft.place(ids.business, kind, birth),
-        set,
-        modules,
-    }
+    BusinessPlan { business: draft.place(ids.business, kind, birth), set, modules }
 }
 
 /// The shape of a stored business.
 pub fn schema() -> Schema {
     row_schema(
         Model::Business,
-        [
-            ("bk_biz_id", Schema::Integer),
-            ("default", Schema::Integer),
-            ("bk_data_status", Schema::Text),
-        ],
+        [("bk_biz_id", Schema::Integer), ("default", Schema::Integer), ("bk_data_status", Schema::Text)],
     )
 }
 
@@ -156,15 +137,8 @@ mod tests {
         let draft = read_draft(&object(
             r#"{"bk_biz_name":"oracle_biz","bk_biz_maintainer":"admin","default":1,"bk_biz_id":99}"#,
         ));
-        let ids = PlanIds {
-            business: BusinessId(3),
-            set: SetId(4),
-            first_module: ModuleId(7),
-        };
-        let birth = Birth {
-            time: "T",
-            user: "ann",
-        };
+        let ids = PlanIds { business: BusinessId(3), set: SetId(4), first_module: ModuleId(7) };
+        let birth = Birth { time: "T", user: "ann" };
         let plan = plan(&draft.unwrap(), ids, crate::topology::ORDINARY, &birth);
         let business = object(&plan.business.document);
         let recorded = object(
@@ -175,27 +149,13 @@ mod tests {
         for (field, value) in recorded.iter() {
             assert_eq!(business.get(field), Some(value), "{field}");
         }
-        let set = (
-            plan.set.id,
-            plan.set.parent_id,
-            plan.set.kind,
-            plan.set.name.as_str(),
-        );
+        let set = (plan.set.id, plan.set.parent_id, plan.set.kind, plan.set.name.as_str());
         assert_eq!(set, (SetId(4), 3, 1, "空闲机池"));
-        let modules: Vec<_> = plan
-            .modules
-            .iter()
-            .map(|module| (module.id.get(), module.kind, module.name.as_str()))
-            .collect();
-        assert_eq!(
-            modules,
-            [(7, 1, "空闲机"), (8, 2, "故障机"), (9, 3, "待回收")]
-        );
+        let modules: Vec<_> =
+            plan.modules.iter().map(|module| (module.id.get(), module.kind, module.name.as_str())).collect();
+        assert_eq!(modules, [(7, 1, "空闲机"), (8, 2, "故障机"), (9, 3, "待回收")]);
         for module in &plan.modules {
-            assert_eq!(
-                (module.business_id, module.set_id),
-                (BusinessId(3), SetId(4))
-            );
+            assert_eq!((module.business_id, module.set_id), (BusinessId(3), SetId(4)));
             assert_eq!(module.service_category_id, CategoryId::DEFAULT);
         }
     }
@@ -205,12 +165,6 @@ mod tests {
         // topology 5.2.
         let faults = read_draft(&Object::new()).unwrap_err();
         let found: Vec<_> = faults.iter().map(|f| (f.cause, f.path.as_str())).collect();
-        assert_eq!(
-            found,
-            [
-                (Cause::NotSet, "bk_biz_name"),
-                (Cause::NotSet, "bk_biz_maintainer")
-            ]
-        );
+        assert_eq!(found, [(Cause::NotSet, "bk_biz_name"), (Cause::NotSet, "bk_biz_maintainer")]);
     }
 }

@@ -53,7 +53,8 @@ const MAX_REGEXES: usize = 32;
 const REGEX_SIZE: usize = 256 << 10;
 
 /// Attributes of a business that hold users.
-const BUSINESS_USERS: [&str; 5] = ["bk_biz_maintainer", "bk_biz_productor", "bk_biz_tester", "bk_biz_developer", "operator"];
+const BUSINESS_USERS: [&str; 5] =
+    ["bk_biz_maintainer", "bk_biz_productor", "bk_biz_tester", "bk_biz_developer", "operator"];
 
 impl Condition {
     /// Reads a condition in which values are compared exactly.
@@ -97,7 +98,9 @@ impl Test {
             }
             Test::Matches(regex) => any_part(value, |part| part.as_text().is_some_and(|text| regex.is_match(text))),
             Test::Exists(wanted) => value.is_some() == *wanted,
-            Test::Contains(part) => value.and_then(Json::as_text).is_some_and(|text| text.to_lowercase().contains(part)),
+            Test::Contains(part) => {
+                value.and_then(Json::as_text).is_some_and(|text| text.to_lowercase().contains(part))
+            }
             Test::Users(users) => value
                 .and_then(Json::as_text)
                 .is_some_and(|text| users.iter().all(|user| text.split(',').any(|name| name.trim() == user))),
@@ -109,7 +112,9 @@ impl Test {
 fn equals(value: Option<&Json>, want: &Json) -> bool {
     match value {
         None => *want == Json::Null,
-        Some(value) => same(value, want) || value.as_list().is_some_and(|parts| parts.iter().any(|part| same(part, want))),
+        Some(value) => {
+            same(value, want) || value.as_list().is_some_and(|parts| parts.iter().any(|part| same(part, want)))
+        }
     }
 }
 
@@ -215,7 +220,9 @@ impl Parser {
                 let users = text.split(',').map(str::trim).filter(|user| !user.is_empty()).map(str::to_owned).collect();
                 nodes.push(Node::Field(field.to_owned(), Test::Users(users)));
             }
-            Json::Text(text) if business => nodes.push(Node::Field(field.to_owned(), Test::Contains(text.to_lowercase()))),
+            Json::Text(text) if business => {
+                nodes.push(Node::Field(field.to_owned(), Test::Contains(text.to_lowercase())))
+            }
             _ => nodes.push(Node::Field(field.to_owned(), Test::Equal(value.clone()))),
         }
     }
@@ -460,7 +467,8 @@ mod tests {
 
     #[test]
     fn a_condition_tells_which_fields_it_names() {
-        let condition = Condition::parse(&object(r#"{"a":1,"$or":[{"b":2},{"c":{"$ne":3}}]}"#), &FieldPath::root()).unwrap();
+        let condition =
+            Condition::parse(&object(r#"{"a":1,"$or":[{"b":2},{"c":{"$ne":3}}]}"#), &FieldPath::root()).unwrap();
         assert!(["a", "b", "c"].into_iter().all(|field| condition.names(field)));
         assert!(!condition.names("d"));
     }

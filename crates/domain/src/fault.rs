@@ -104,10 +104,7 @@ pub enum Reason {
     /// A NUL character or half of a surrogate pair.
     BadText,
     /// Another type of value is wanted.
-    WrongType {
-        want: &'static str,
-        got: &'static str,
-    },
+    WrongType { want: &'static str, got: &'static str },
     /// A text must be there.
     NeedsText,
     /// A whole number must be there.
@@ -125,10 +122,7 @@ pub enum Reason {
     /// Longer than so many bytes.
     TooLong { max_bytes: usize },
     /// Not one of the values allowed.
-    NoChoice {
-        value: String,
-        choices: &'static str,
-    },
+    NoChoice { value: String, choices: &'static str },
     /// Not one port, nor one range of ports.
     PortSyntax { value: String },
     /// A port range that ends before it begins.
@@ -179,13 +173,7 @@ pub struct Fault {
 impl Fault {
     /// A fault at a place.
     pub fn new(cause: Cause, path: impl Into<FieldPath>) -> Self {
-        Self {
-            cause,
-            path: path.into(),
-            name: None,
-            more: Vec::new(),
-            reason: None,
-        }
+        Self { cause, path: path.into(), name: None, more: Vec::new(), reason: None }
     }
 
     /// With the reason why.
@@ -221,19 +209,12 @@ pub struct Failure {
 impl Failure {
     /// All faults of a stage; `Ok` when there is none.
     pub fn check(faults: Vec<Fault>) -> Result<(), Failure> {
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure { faults, data: None })
-        }
+        if faults.is_empty() { Ok(()) } else { Err(Failure { faults, data: None }) }
     }
 
     /// The fault whose number the answer carries: a clash if there is any, else the first (`instances` D8).
     pub fn primary(&self) -> &Fault {
-        let clash = self
-            .faults
-            .iter()
-            .find(|fault| fault.cause == Cause::Duplicate);
+        let clash = self.faults.iter().find(|fault| fault.cause == Cause::Duplicate);
         clash.unwrap_or(&self.faults[0])
     }
 
@@ -257,10 +238,7 @@ impl Failure {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self {
-            faults: vec![fault],
-            data: None,
-        }
+        Self { faults: vec![fault], data: None }
     }
 }
 
@@ -274,12 +252,7 @@ pub fn quoted(value: &str) -> String {
 
 /// A list of things for a message: the first twenty and how many more.
 pub fn listed<T: ToString>(things: &[T]) -> String {
-    let mut text = things
-        .iter()
-        .take(20)
-        .map(T::to_string)
-        .collect::<Vec<_>>()
-        .join(",");
+    let mut text = things.iter().take(20).map(T::to_string).collect::<Vec<_>>().join(",");
     if things.len() > 20 {
         text.push_str(&format!(",… ({})", things.len()));
     }

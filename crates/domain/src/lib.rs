@@ -1,11 +1,14 @@
 //! Rollcall's rules: types, validation, names, plans. Pure by construction: no I/O, no clock, no randomness, no SQL and no
 //! HTTP. Time and ids come in as arguments, decisions go out as values.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod address;
 pub mod bind_info;
 pub mod business;
 pub mod condition;
 pub mod fault;
+pub mod host;
 pub mod id;
 pub mod json;
 pub mod model;
@@ -19,3 +22,4 @@ pub mod service_category;
 pub mod service_instance;
 pub mod set;
 pub mod topology;
+pub mod transfer;

@@ -58,7 +58,8 @@ pub fn attributes(model: Model) -> &'static [Attribute] {
 
 /// Every built-in attribute with its number. Clients and stores keep these numbers, so a change of the tables needs a migration.
 pub fn catalogue() -> impl Iterator<Item = (i64, Model, &'static Attribute)> {
-    let all = Model::ALL.into_iter().flat_map(|model| attributes(model).iter().map(move |attribute| (model, attribute)));
+    let all =
+        Model::ALL.into_iter().flat_map(|model| attributes(model).iter().map(move |attribute| (model, attribute)));
     (1..).zip(all).map(|(number, (model, attribute))| (number, model, attribute))
 }
 

@@ -7,8 +7,7 @@ use crate::model::Model;
 use crate::record;
 use crate::service_category::ServiceCategory;
 use crate::topology::{
-    Birth, check_no_template, check_parent, document_of, read_attributes, read_reference,
-    row_schema, text_of,
+    Birth, check_no_template, check_parent, document_of, read_attributes, read_reference, row_schema, text_of,
 };
 
 /// The modules that every business has, for hosts that serve nothing.
@@ -76,18 +75,16 @@ pub struct Place {
 /// Checks the record of a new module.
 pub fn read_draft(given: &Object, set: SetId) -> Result<ModuleDraft, Vec<Fault>> {
     let mut category_id = None;
-    let category = read_reference(given, "service_category_id").and_then(|id| match id {
-        None | Some(0) => Ok(()),
-        Some(id @ 1..) => {
-            category_id = Some(CategoryId(id));
-            Ok(())
-        }
-        Some(id) => Err(
-            Fault::new(Cause::ParamInvalid, "service_category_id").because(Reason::Absent {
-                value: id.to_string(),
-            }),
-        ),
-    });
+    let category =
+        read_reference(given, "service_category_id").and_then(|id| match id {
+            None | Some(0) => Ok(()),
+            Some(id @ 1..) => {
+                category_id = Some(CategoryId(id));
+                Ok(())
+            }
+            Some(id) => Err(Fault::new(Cause::ParamInvalid, "service_category_id")
+                .because(Reason::Absent { value: id.to_string() })),
+        });
     let references = [
         check_no_template(given, "service_template_id"),
         check_no_template(given, "set_template_id"),
@@ -95,24 +92,12 @@ pub fn read_draft(given: &Object, set: SetId) -> Result<ModuleDraft, Vec<Fault>>
         category,
     ];
     let attributes = read_attributes(Model::Module, given, references)?;
-    Ok(ModuleDraft {
-        name: text_of(&attributes, "bk_module_name"),
-        category_id,
-        attributes,
-    })
+    Ok(ModuleDraft { name: text_of(&attributes, "bk_module_name"), category_id, attributes })
 }
 
 /// A module takes a shared category or one of its own business (`templates` 8).
-pub fn check_category(
-    asked: CategoryId,
-    found: Option<&ServiceCategory>,
-    business: BusinessId,
-) -> Result<(), Fault> {
-    let absent = |cause| {
-        Fault::new(cause, "service_category_id").because(Reason::Absent {
-            value: asked.to_string(),
-        })
-    };
+pub fn check_category(asked: CategoryId, found: Option<&ServiceCategory>, business: BusinessId) -> Result<(), Fault> {
+    let absent = |cause| Fault::new(cause, "service_category_id").because(Reason::Absent { value: asked.to_string() });
     match found {
         None => Err(absent(Cause::NotFound)),
         Some(category) if category.is_usable_by(business) => Ok(()),
@@ -203,9 +188,7 @@ mod tests {
             let found = found.map(|draft| draft.category_id().map(CategoryId::get));
             let found = found.map_err(|faults| {
                 let faults = faults.into_iter();
-                faults
-                    .map(|f| (f.cause, f.path.to_string()))
-                    .collect::<Vec<_>>()
+                faults.map(|f| (f.cause, f.path.to_string())).collect::<Vec<_>>()
             });
             let want = want.map_err(|want| {
                 let want = want.iter();
@@ -217,24 +200,12 @@ mod tests {
         check(r#","service_category_id":0"#, Ok(None));
         check(r#","service_category_id":null"#, Ok(None));
         check(r#","service_category_id":7"#, Ok(Some(7)));
-        check(
-            r#","service_category_id":-7"#,
-            Err(&[(Cause::ParamInvalid, "service_category_id")]),
-        );
-        check(
-            r#","service_category_id":"7""#,
-            Err(&[(Cause::ParamInvalid, "service_category_id")]),
-        );
+        check(r#","service_category_id":-7"#, Err(&[(Cause::ParamInvalid, "service_category_id")]));
+        check(r#","service_category_id":"7""#, Err(&[(Cause::ParamInvalid, "service_category_id")]));
         // Recording module.create.unknown_template.
-        check(
-            r#","service_template_id":99999"#,
-            Err(&[(Cause::ParamInvalid, "service_template_id")]),
-        );
+        check(r#","service_template_id":99999"#, Err(&[(Cause::ParamInvalid, "service_template_id")]));
         // topology E16.
-        check(
-            r#","bk_parent_id":6"#,
-            Err(&[(Cause::ParamInvalid, "bk_parent_id")]),
-        );
+        check(r#","bk_parent_id":6"#, Err(&[(Cause::ParamInvalid, "bk_parent_id")]));
         check(
             r#","bk_parent_id":null,"bk_module_name":"","operator":5"#,
             Err(&[
@@ -248,20 +219,10 @@ mod tests {
     #[test]
     fn a_module_reads_as_recorded() {
         // Recording module.create.default_category.
-        let given = object(
-            r#"{"bk_module_name":"m_default","bk_parent_id":5,"default":1,"host_apply_enabled":true}"#,
-        );
+        let given = object(r#"{"bk_module_name":"m_default","bk_parent_id":5,"default":1,"host_apply_enabled":true}"#);
         let draft = read_draft(&given, SetId(5)).unwrap();
-        let place = Place {
-            business_id: BusinessId(3),
-            set_id: SetId(5),
-            category_id: CategoryId::DEFAULT,
-            kind: 0,
-        };
-        let birth = Birth {
-            time: "T",
-            user: "ann",
-        };
+        let place = Place { business_id: BusinessId(3), set_id: SetId(5), category_id: CategoryId::DEFAULT, kind: 0 };
+        let birth = Birth { time: "T", user: "ann" };
         let module = object(&draft.place(ModuleId(14), place, &birth).document);
         let recorded = object(
             r#"{"bk_bak_operator":null,"bk_biz_id":3,"bk_module_id":14,"bk_module_name":"m_default","bk_module_type":"1",
@@ -281,10 +242,7 @@ mod tests {
         };
         assert_eq!(check(shared.get(1)), Ok(()));
         assert_eq!(check(None), Err(Cause::NotFound));
-        let of = |business| ServiceCategory {
-            business_id: BusinessId(business),
-            ..shared[1].clone()
-        };
+        let of = |business| ServiceCategory { business_id: BusinessId(business), ..shared[1].clone() };
         assert_eq!(check(Some(&of(3))), Ok(()));
         assert_eq!(check(Some(&of(4))), Err(Cause::ParamInvalid));
     }

@@ -15,7 +15,9 @@ pub fn compare(left: Option<&Json>, right: Option<&Json>) -> Ordering {
         (Json::Float(a), Json::Float(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
         (Json::Text(a), Json::Text(b)) => a.cmp(b),
         (Json::Bool(a), Json::Bool(b)) => a.cmp(b),
-        (Json::List(a), Json::List(b)) => first_difference(a.iter().zip(b).map(|(a, b)| same_kind(a, b)), a.len(), b.len()),
+        (Json::List(a), Json::List(b)) => {
+            first_difference(a.iter().zip(b).map(|(a, b)| same_kind(a, b)), a.len(), b.len())
+        }
         (Json::Object(a), Json::Object(b)) => {
             let members = a.iter().zip(b.iter()).map(|((k, v), (l, w))| k.cmp(l).then_with(|| same_kind(v, w)));
             first_difference(members, a.len(), b.len())

@@ -302,7 +302,8 @@ mod tests {
         let sorted = |sort: &str| {
             let rows =
                 json(r#"[{"id":1,"n":2},{"id":2,"n":"a"},{"id":3},{"id":4,"n":1.5},{"id":5,"n":2},{"id":6,"n":null}]"#);
-            let mut rows: Vec<Object> = rows.as_list().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect();
+            let mut rows: Vec<Object> =
+                rows.as_list().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect();
             let page = Page { sort: SortKey::parse_list(sort).unwrap(), ..Page::all() };
             page.sort_rows(&mut rows, |row| row);
             rows.iter().map(|row| row.get("id").and_then(Json::as_int).unwrap()).collect::<Vec<_>>()

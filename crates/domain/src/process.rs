@@ -57,10 +57,7 @@ const FIELDS: [(&str, Kind); 24] = [
 ];
 
 /// Fields of older releases that the documents still list: kept when sent, answered when kept (`design` §4).
-const KEPT: [(&str, Kind); 2] = [
-    ("bk_func_id", Kind::Text(SHORT)),
-    ("auto_time_gap", Kind::Int(i64::MIN, i64::MAX)),
-];
+const KEPT: [(&str, Kind); 2] = [("bk_func_id", Kind::Text(SHORT)), ("auto_time_gap", Kind::Int(i64::MIN, i64::MAX))];
 
 /// A process as the caller wants it: checked, but not yet placed on an instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,11 +98,7 @@ pub struct Placement<'a> {
 }
 
 /// Checks the `process_info` of a process that no template owns. Unknown keys and those the server sets are dropped.
-pub fn read_draft(
-    record: &Object,
-    at: &FieldPath,
-    faults: &mut Vec<Fault>,
-) -> Option<ProcessDraft> {
+pub fn read_draft(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<ProcessDraft> {
     let before = faults.len();
     let mut draft = ProcessDraft {
         name: String::new(),
@@ -151,9 +144,7 @@ pub fn read_draft(
             None | Some(Json::Null) => {}
             sent => match read_value(kind, sent) {
                 Ok(value) => draft.kept.push((field, value)),
-                Err(reason) => {
-                    faults.push(Fault::new(Cause::ParamUnusable, at.field(field)).because(reason))
-                }
+                Err(reason) => faults.push(Fault::new(Cause::ParamUnusable, at.field(field)).because(reason)),
             },
         }
     }
@@ -168,13 +159,11 @@ fn read_value(kind: Kind, sent: Option<&Json>) -> Result<Json, Reason> {
         (_, None) => Ok(Json::Null),
         (Kind::Needed(_), Some(Json::Null)) => Err(Reason::Blank),
         (_, Some(Json::Null)) => Ok(Json::Null),
-        (Kind::Text(max_bytes) | Kind::Needed(max_bytes), Some(Json::Text(text))) => {
-            match text.trim() {
-                text if text.len() > max_bytes => Err(Reason::TooLong { max_bytes }),
-                "" if matches!(kind, Kind::Needed(_)) => Err(Reason::Blank),
-                text => Ok(text.into()),
-            }
-        }
+        (Kind::Text(max_bytes) | Kind::Needed(max_bytes), Some(Json::Text(text))) => match text.trim() {
+            text if text.len() > max_bytes => Err(Reason::TooLong { max_bytes }),
+            "" if matches!(kind, Kind::Needed(_)) => Err(Reason::Blank),
+            text => Ok(text.into()),
+        },
         (Kind::Text(_) | Kind::Needed(_), Some(_)) => Err(Reason::NeedsText),
         (Kind::Int(min, max), Some(Json::Int(number))) => {
             if (min..=max).contains(number) {
@@ -198,11 +187,7 @@ impl ProcessDraft {
 
     /// The first port of the first row that has one.
     pub fn first_port(&self) -> Option<&str> {
-        self.bind_rows
-            .as_deref()?
-            .iter()
-            .find_map(|row| row.port.as_ref())
-            .map(|port| port.as_str())
+        self.bind_rows.as_deref()?.iter().find_map(|row| row.port.as_ref()).map(|port| port.as_str())
     }
 
     /// The process as it is stored.
@@ -234,16 +219,8 @@ impl ProcessDraft {
             };
         }
         let mut extra = JsonWriter::with_capacity(192);
-        extra
-            .key("bk_created_at")
-            .text(at.time)
-            .key("bk_created_by")
-            .text(at.user);
-        extra
-            .key("bk_updated_at")
-            .text(at.time)
-            .key("bk_updated_by")
-            .raw("null");
+        extra.key("bk_created_at").text(at.time).key("bk_created_by").text(at.user);
+        extra.key("bk_updated_at").text(at.time).key("bk_updated_by").raw("null");
         for (field, value) in &self.kept {
             extra.key(field).value(value);
         }
@@ -276,41 +253,21 @@ pub fn find_clashes(
 ) {
     /// `None` is a stored process, `Some` the number of a draft.
     type Holder = Option<usize>;
-    let mut names: HashMap<&str, Holder> = existing
-        .iter()
-        .map(|keys| (keys.name.as_str(), None))
-        .collect();
+    let mut names: HashMap<&str, Holder> = existing.iter().map(|keys| (keys.name.as_str(), None)).collect();
     let mut funcs: HashMap<(&str, &str), Holder> = existing
         .iter()
-        .filter_map(|keys| {
-            Some((
-                (keys.func_name.as_str(), keys.start_param.as_deref()?),
-                None,
-            ))
-        })
+        .filter_map(|keys| Some(((keys.func_name.as_str(), keys.start_param.as_deref()?), None)))
         .collect();
     for (i, draft) in drafts.iter().enumerate() {
         let mut clash = |field: &str, fields: &str, value: String, holder: Holder| {
             let reason = match holder {
                 None => Reason::Taken { value },
-                Some(other) => Reason::TakenInRequest {
-                    value,
-                    other: at(other).field(field),
-                },
+                Some(other) => Reason::TakenInRequest { value, other: at(other).field(field) },
             };
-            faults.push(
-                Fault::new(Cause::Duplicate, at(i).field(field))
-                    .named(fields)
-                    .because(reason),
-            );
+            faults.push(Fault::new(Cause::Duplicate, at(i).field(field)).named(fields).because(reason));
         };
         match names.get(draft.name.as_str()) {
-            Some(holder) => clash(
-                "bk_process_name",
-                "bk_process_name",
-                quoted(&draft.name),
-                *holder,
-            ),
+            Some(holder) => clash("bk_process_name", "bk_process_name", quoted(&draft.name), *holder),
             None => _ = names.insert(&draft.name, Some(i)),
         }
         let Some(start_param) = draft.start_param.as_deref() else {
@@ -319,12 +276,7 @@ pub fn find_clashes(
         match funcs.get(&(draft.func_name.as_str(), start_param)) {
             Some(holder) => {
                 let value = format!("{} {}", quoted(&draft.func_name), quoted(start_param));
-                clash(
-                    "bk_func_name",
-                    "bk_func_name,bk_start_param_regex",
-                    value.trim_end().to_owned(),
-                    *holder,
-                );
+                clash("bk_func_name", "bk_func_name,bk_start_param_regex", value.trim_end().to_owned(), *holder);
             }
             None => _ = funcs.insert((&draft.func_name, start_param), Some(i)),
         }
@@ -343,12 +295,7 @@ pub fn fixed_schema() -> Schema {
             (_, Kind::Bool) => Schema::Boolean.or_null(),
             (_, Kind::Bind) => bind_schema().list().or_null(),
         };
-        crate::json::Field {
-            name,
-            description: "",
-            schema,
-            always: true,
-        }
+        crate::json::Field { name, description: "", schema, always: true }
     };
     Schema::Object(FIELDS.iter().map(field).collect())
 }
@@ -381,22 +328,13 @@ mod tests {
     use crate::json::{Limits, parse};
 
     fn object(json: &str) -> Object {
-        parse(json.as_bytes(), Limits::default())
-            .unwrap()
-            .as_object()
-            .unwrap()
-            .clone()
+        parse(json.as_bytes(), Limits::default()).unwrap().as_object().unwrap().clone()
     }
 
     fn read(json: &str) -> Result<ProcessDraft, Vec<(Cause, String)>> {
         let mut faults = Vec::new();
         let draft = read_draft(&object(json), &FieldPath::of("p"), &mut faults);
-        draft.ok_or_else(|| {
-            faults
-                .into_iter()
-                .map(|f| (f.cause, f.path.to_string()))
-                .collect()
-        })
+        draft.ok_or_else(|| faults.into_iter().map(|f| (f.cause, f.path.to_string())).collect())
     }
 
     fn stored(json: &str) -> Object {
@@ -483,45 +421,19 @@ mod tests {
                 vec!["1".into(), "10000".into()],
                 vec!["0".into(), "10001".into(), "\"2\"".into(), "true".into()],
             ),
-            (
-                "timeout",
-                vec!["0".into(), "10000".into()],
-                vec!["-1".into(), "10001".into()],
-            ),
-            (
-                "bk_start_check_secs",
-                vec!["0".into(), "600".into()],
-                vec!["601".into(), "-1".into()],
-            ),
-            (
-                "description",
-                vec![text(256)],
-                vec![text(257), "1".into(), "[]".into()],
-            ),
+            ("timeout", vec!["0".into(), "10000".into()], vec!["-1".into(), "10001".into()]),
+            ("bk_start_check_secs", vec!["0".into(), "600".into()], vec!["601".into(), "-1".into()]),
+            ("description", vec![text(256)], vec![text(257), "1".into(), "[]".into()]),
             ("user", vec![text(256), "\"\"".into()], vec![text(257)]),
             ("start_cmd", vec![text(2000)], vec![text(2001)]),
             ("bk_start_param_regex", vec![text(2000)], vec![text(2001)]),
             (
                 "bk_process_name",
                 vec![text(256)],
-                vec![
-                    text(257),
-                    "\"\"".into(),
-                    "\"  \"".into(),
-                    "null".into(),
-                    "1".into(),
-                ],
+                vec![text(257), "\"\"".into(), "\"  \"".into(), "null".into(), "1".into()],
             ),
-            (
-                "bk_func_name",
-                vec![text(256)],
-                vec![text(257), "\"\"".into(), "null".into()],
-            ),
-            (
-                "auto_start",
-                vec!["true".into(), "null".into()],
-                vec!["1".into(), "\"true\"".into()],
-            ),
+            ("bk_func_name", vec![text(256)], vec![text(257), "\"\"".into(), "null".into()]),
+            ("auto_start", vec!["true".into(), "null".into()], vec!["1".into(), "\"true\"".into()]),
             ("bk_func_id", vec![text(256)], vec![text(257), "5".into()]),
             ("auto_time_gap", vec!["-5".into()], vec!["\"5\"".into()]),
         ] {
@@ -543,27 +455,16 @@ mod tests {
         // instances E20
         assert_eq!(
             read("{}"),
-            Err(vec![
-                (Cause::NotSet, "p.bk_func_name".into()),
-                (Cause::NotSet, "p.bk_process_name".into())
-            ])
+            Err(vec![(Cause::NotSet, "p.bk_func_name".into()), (Cause::NotSet, "p.bk_process_name".into())])
         );
     }
 
     #[test]
     fn legacy_ports_count_only_without_bind_info() {
         let ports = |json: &str| stored(json).get("bind_info").unwrap().to_string();
-        assert!(
-            ports(&format!(r#"{{{NAMES},"port":"8008,8443","bind_ip":"1"}}"#)).contains("8443")
-        );
-        assert_eq!(
-            ports(&format!(r#"{{{NAMES},"port":"nonsense","bind_info":[]}}"#)),
-            "[]"
-        );
-        assert_eq!(
-            ports(&format!(r#"{{{NAMES},"port":"80","bind_info":null}}"#)),
-            "null"
-        );
+        assert!(ports(&format!(r#"{{{NAMES},"port":"8008,8443","bind_ip":"1"}}"#)).contains("8443"));
+        assert_eq!(ports(&format!(r#"{{{NAMES},"port":"nonsense","bind_info":[]}}"#)), "[]");
+        assert_eq!(ports(&format!(r#"{{{NAMES},"port":"80","bind_info":null}}"#)), "null");
     }
 
     /// `instances E22` to `E24`, `E39`, §6.
@@ -576,43 +477,23 @@ mod tests {
         };
         let draft = |name: &str, func: &str, param: Option<&str>| {
             let param = param.map_or("null".to_string(), |p| format!("\"{p}\""));
-            read(&format!(r#"{{"bk_process_name":"{name}","bk_func_name":"{func}","bk_start_param_regex":{param}}}"#)).unwrap()
+            read(&format!(r#"{{"bk_process_name":"{name}","bk_func_name":"{func}","bk_start_param_regex":{param}}}"#))
+                .unwrap()
         };
         let check = |existing: &[ProcessKeys], drafts: &[ProcessDraft], want: &[&str]| {
             let mut faults = Vec::new();
-            find_clashes(
-                existing,
-                drafts,
-                |i| FieldPath::of("processes").index(i),
-                &mut faults,
-            );
+            find_clashes(existing, drafts, |i| FieldPath::of("processes").index(i), &mut faults);
             assert!(faults.iter().all(|f| f.cause == Cause::Duplicate));
             let paths: Vec<_> = faults.iter().map(|f| f.path.to_string()).collect();
             assert_eq!(paths, want);
         };
         let (a, b) = (draft("a", "f", Some("")), draft("b", "f", None));
         check(&[], &[a.clone(), b.clone()], &[]);
-        check(
-            &[],
-            &[a.clone(), a.clone()],
-            &["processes[1].bk_process_name", "processes[1].bk_func_name"],
-        );
+        check(&[], &[a.clone(), a.clone()], &["processes[1].bk_process_name", "processes[1].bk_func_name"]);
         check(&[], &[b.clone(), draft("c", "f", None)], &[]);
-        check(
-            &[],
-            &[a.clone(), draft("c", "f", Some(""))],
-            &["processes[1].bk_func_name"],
-        );
-        check(
-            &[keys("a", "other", None)],
-            &[b.clone(), a.clone()],
-            &["processes[1].bk_process_name"],
-        );
-        check(
-            &[keys("x", "f", Some(""))],
-            &[a.clone(), b.clone()],
-            &["processes[0].bk_func_name"],
-        );
+        check(&[], &[a.clone(), draft("c", "f", Some(""))], &["processes[1].bk_func_name"]);
+        check(&[keys("a", "other", None)], &[b.clone(), a.clone()], &["processes[1].bk_process_name"]);
+        check(&[keys("x", "f", Some(""))], &[a.clone(), b.clone()], &["processes[0].bk_func_name"]);
         check(&[keys("A", "F", Some(""))], std::slice::from_ref(&a), &[]);
     }
 }

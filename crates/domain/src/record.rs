@@ -255,8 +255,10 @@ mod tests {
             )
         );
         // topology 5.2: the last two may be left out.
-        let lenient =
-            made(Model::Business, r#"{"bk_biz_name":" b ","bk_biz_maintainer":"admin","language":null,"default":1,"x":2}"#);
+        let lenient = made(
+            Model::Business,
+            r#"{"bk_biz_name":" b ","bk_biz_maintainer":"admin","language":null,"default":1,"x":2}"#,
+        );
         assert!(lenient.starts_with(r#"{"bk_biz_name":"b","life_cycle":"2""#), "{lenient}");
         assert!(lenient.ends_with(r#""time_zone":"Asia/Shanghai","language":"1"}"#), "{lenient}");
     }
@@ -350,7 +352,8 @@ mod tests {
         check(Model::Set, r#"{"bk_set_name":" \t"}"#, &[("bk_set_name", NotSet)]);
         check(Model::Set, r#"{"bk_set_name":null}"#, &[("bk_set_name", NotSet)]);
         // topology 17: 9.
-        for name in ["a b", "a/b", "a\\\\b", "a|b", "a:b", "a*b", "a,b", "a<b", "a>b", "a\\\"b", "a?b", "a#b", "a\\tb"] {
+        for name in ["a b", "a/b", "a\\\\b", "a|b", "a:b", "a*b", "a,b", "a<b", "a>b", "a\\\"b", "a?b", "a#b", "a\\tb"]
+        {
             check(Model::Set, &format!("{{\"bk_set_name\":\"{name}\"}}"), &[("bk_set_name", ParamInvalid)]);
         }
         check(Model::Set, &format!("{{\"bk_set_name\":\"{}\"}}", "n".repeat(257)), &[("bk_set_name", ParamInvalid)]);
@@ -387,14 +390,16 @@ mod tests {
 
     #[test]
     fn updates_touch_only_what_they_name_and_may_change() {
-        let stored =
-            object(r#"{"bk_host_id":1,"bk_host_innerip":"10.0.0.1","bk_asset_id":"a1","bk_sn":"s","import_from":null}"#);
+        let stored = object(
+            r#"{"bk_host_id":1,"bk_host_innerip":"10.0.0.1","bk_asset_id":"a1","bk_sn":"s","import_from":null}"#,
+        );
         // topology 17: 23; recording host.add.duplicate_ip: the asset id stays.
         let given = r#"{"bk_host_innerip":"10.9.9.9","bk_cloud_id":7,"bk_asset_id":"dup","bk_sn":" t ","import_from":"3","x":1,
             "create_time":"never","bk_host_id":9,"bk_cloud_host_identifier":true}"#;
         let updated = update(Model::Host, &stored, &object(given), &FieldPath::root()).unwrap();
-        let want =
-            object(r#"{"bk_host_id":1,"bk_host_innerip":"10.0.0.1","bk_asset_id":"a1","bk_sn":"t","import_from":null}"#);
+        let want = object(
+            r#"{"bk_host_id":1,"bk_host_innerip":"10.0.0.1","bk_asset_id":"a1","bk_sn":"t","import_from":null}"#,
+        );
         assert_eq!(updated, want);
         let faults =
             update(Model::Host, &stored, &object(r#"{"bk_cpu":0,"bk_sla":"9","bk_sn":"ok"}"#), &"host_info.0".into());

@@ -82,8 +82,7 @@ impl ServiceCategory {
         out.raw(",\"bk_root_id\":").int(self.root_id.get());
         out.raw(",\"bk_parent_id\":").int(self.parent_id.get());
         out.raw(",\"bk_supplier_account\":").text(SUPPLIER_ACCOUNT);
-        out.raw(",\"is_built_in\":")
-            .raw(if self.is_built_in { "true}" } else { "false}" });
+        out.raw(",\"is_built_in\":").raw(if self.is_built_in { "true}" } else { "false}" });
     }
 
     /// The shape of a category.
@@ -111,19 +110,11 @@ mod tests {
             assert_eq!(category.id, CategoryId(id));
             let root = &all[usize::try_from(category.root_id.get() - 1).unwrap()];
             assert_eq!(root.parent_id, CategoryId(0));
-            assert_eq!(
-                category.parent_id == CategoryId(0),
-                category.root_id == category.id
-            );
+            assert_eq!(category.parent_id == CategoryId(0), category.root_id == category.id);
         }
         // clients 7, install: exactly one child of this name.
-        let defaults = all
-            .iter()
-            .filter(|c| c.name == "Default" && c.parent_id != CategoryId(0));
-        assert_eq!(
-            defaults.map(|c| c.id).collect::<Vec<_>>(),
-            [CategoryId::DEFAULT]
-        );
+        let defaults = all.iter().filter(|c| c.name == "Default" && c.parent_id != CategoryId(0));
+        assert_eq!(defaults.map(|c| c.id).collect::<Vec<_>>(), [CategoryId::DEFAULT]);
     }
 
     #[test]

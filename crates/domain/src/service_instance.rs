@@ -18,11 +18,7 @@ pub fn check_name(name: &str, at: FieldPath) -> Result<(), Fault> {
     if name.len() <= MAX_NAME_BYTES {
         return Ok(());
     }
-    Err(
-        Fault::new(Cause::ParamInvalid, at).because(Reason::TooLong {
-            max_bytes: MAX_NAME_BYTES,
-        }),
-    )
+    Err(Fault::new(Cause::ParamInvalid, at).because(Reason::TooLong { max_bytes: MAX_NAME_BYTES }))
 }
 
 /// The name of an instance that was given none: `<addresses>[_<alias>][_<port>]` of its first process. It never changes later.
@@ -56,29 +52,11 @@ impl NewServiceInstance<'_> {
     /// The wire document: an object without its closing brace, so that lists can add members.
     pub fn document(&self) -> String {
         let mut out = JsonWriter::with_capacity(384);
-        out.raw("{")
-            .key("bk_biz_id")
-            .int(self.business_id.get())
-            .key("id")
-            .int(self.id.get());
-        out.key("name")
-            .text(self.name)
-            .key("labels")
-            .raw("null")
-            .key("service_template_id")
-            .int(0);
-        out.key("bk_host_id")
-            .int(self.host_id.get())
-            .key("bk_module_id")
-            .int(self.module_id.get());
-        out.key("creator")
-            .text(self.user)
-            .key("modifier")
-            .text(self.user);
-        out.key("create_time")
-            .text(self.time)
-            .key("last_time")
-            .text(self.time);
+        out.raw("{").key("bk_biz_id").int(self.business_id.get()).key("id").int(self.id.get());
+        out.key("name").text(self.name).key("labels").raw("null").key("service_template_id").int(0);
+        out.key("bk_host_id").int(self.host_id.get()).key("bk_module_id").int(self.module_id.get());
+        out.key("creator").text(self.user).key("modifier").text(self.user);
+        out.key("create_time").text(self.time).key("last_time").text(self.time);
         out.key("bk_supplier_account").text(SUPPLIER_ACCOUNT);
         out.finish()
     }
@@ -118,50 +96,20 @@ mod tests {
     #[test]
     fn names_are_made_of_addresses_alias_and_first_port() {
         let check = |v4: &str, v6: &str, process: &str, want: &str| {
-            let host = HostAddresses {
-                inner_v4: v4.into(),
-                inner_v6: v6.into(),
-                ..HostAddresses::default()
-            };
+            let host = HostAddresses { inner_v4: v4.into(), inner_v6: v6.into(), ..HostAddresses::default() };
             let record = parse(process.as_bytes(), Limits::default()).unwrap();
-            let draft = read_draft(
-                record.as_object().unwrap(),
-                &FieldPath::root(),
-                &mut Vec::new(),
-            )
-            .unwrap();
+            let draft = read_draft(record.as_object().unwrap(), &FieldPath::root(), &mut Vec::new()).unwrap();
             assert_eq!(generated_name(&host, Some(&draft)), want);
         };
-        let with =
-            |more: &str| format!(r#"{{"bk_process_name":" nginx ","bk_func_name":"f"{more}}}"#);
+        let with = |more: &str| format!(r#"{{"bk_process_name":" nginx ","bk_func_name":"f"{more}}}"#);
         let row = r#","bind_info":[{"port":"80"}]"#;
         check("10.0.0.1", "", &with(row), "10.0.0.1_nginx_80");
         check("10.0.0.1", "", &with(""), "10.0.0.1_nginx");
-        check(
-            "10.0.0.1",
-            "",
-            &with(r#","bind_info":[{},{"port":"8080-8090"}]"#),
-            "10.0.0.1_nginx_8080-8090",
-        );
-        check(
-            "10.0.0.1",
-            "",
-            &with(r#","bind_info":[{"enable":false,"port":"81"}]"#),
-            "10.0.0.1_nginx_81",
-        );
-        check(
-            "10.0.0.1,10.0.0.2",
-            "",
-            &with(row),
-            "10.0.0.1,10.0.0.2_nginx_80",
-        );
+        check("10.0.0.1", "", &with(r#","bind_info":[{},{"port":"8080-8090"}]"#), "10.0.0.1_nginx_8080-8090");
+        check("10.0.0.1", "", &with(r#","bind_info":[{"enable":false,"port":"81"}]"#), "10.0.0.1_nginx_81");
+        check("10.0.0.1,10.0.0.2", "", &with(row), "10.0.0.1,10.0.0.2_nginx_80");
         check("", "fe80::1", &with(row), "fe80::1_nginx_80");
-        check(
-            "10.0.0.1",
-            "",
-            &with(r#","port":"8008,8443""#),
-            "10.0.0.1_nginx_8008",
-        );
+        check("10.0.0.1", "", &with(r#","port":"8008,8443""#), "10.0.0.1_nginx_8008");
     }
 
     #[test]

@@ -6,8 +6,7 @@ use crate::json::{FieldPath, Json, Object, Schema};
 use crate::model::Model;
 use crate::record;
 use crate::topology::{
-    Birth, ORDINARY, check_no_template, check_parent, document_of, read_attributes, read_reference,
-    row_schema, text_of,
+    Birth, ORDINARY, check_no_template, check_parent, document_of, read_attributes, read_reference, row_schema, text_of,
 };
 
 /// The `kind` of the set that holds the built-in modules.
@@ -45,10 +44,7 @@ pub fn read_draft(given: &Object, business: BusinessId) -> Result<SetDraft, Vec<
     };
     let references = [follows_none, check_parent(given, business.get())];
     let attributes = read_attributes(Model::Set, given, references)?;
-    Ok(SetDraft {
-        name: text_of(&attributes, "bk_set_name"),
-        attributes,
-    })
+    Ok(SetDraft { name: text_of(&attributes, "bk_set_name"), attributes })
 }
 
 impl SetDraft {
@@ -119,43 +115,25 @@ mod tests {
             let given = format!(r#"{{"bk_set_name":"s","bk_parent_id":3{more}}}"#);
             let found = match read_draft(&object(&given), BusinessId(3)) {
                 Ok(_) => Vec::new(),
-                Err(faults) => faults
-                    .iter()
-                    .map(|f| (f.cause, f.path.to_string()))
-                    .collect(),
+                Err(faults) => faults.iter().map(|f| (f.cause, f.path.to_string())).collect(),
             };
             let want: Vec<_> = want.iter().map(|(c, p)| (*c, (*p).to_owned())).collect();
             assert_eq!(found, want, "{given}");
         };
         check("", &[]);
         check(r#","unknown":{"a":1},"set_template_id":0"#, &[]);
-        check(
-            r#","set_template_id":5"#,
-            &[(Cause::ParamInvalid, "set_template_id")],
-        );
-        check(
-            r#","set_template_id":"5""#,
-            &[(Cause::ParamInvalid, "set_template_id")],
-        );
+        check(r#","set_template_id":5"#, &[(Cause::ParamInvalid, "set_template_id")]);
+        check(r#","set_template_id":"5""#, &[(Cause::ParamInvalid, "set_template_id")]);
         // topology 6.1: the template is ignored when default is not 0.
         check(r#","default":1,"set_template_id":5"#, &[]);
         check(r#","default":"x""#, &[(Cause::ParamInvalid, "default")]);
-        check(
-            r#","bk_parent_id":4"#,
-            &[(Cause::ParamInvalid, "bk_parent_id")],
-        );
+        check(r#","bk_parent_id":4"#, &[(Cause::ParamInvalid, "bk_parent_id")]);
         // topology E9.
         check(
             r#","bk_set_name":"a b","bk_set_env":"9""#,
-            &[
-                (Cause::ParamInvalid, "bk_set_name"),
-                (Cause::ParamUnusable, "bk_set_env"),
-            ],
+            &[(Cause::ParamInvalid, "bk_set_name"), (Cause::ParamUnusable, "bk_set_env")],
         );
-        check(
-            r#","bk_set_name":"a/b""#,
-            &[(Cause::ParamInvalid, "bk_set_name")],
-        );
+        check(r#","bk_set_name":"a/b""#, &[(Cause::ParamInvalid, "bk_set_name")]);
     }
 
     #[test]

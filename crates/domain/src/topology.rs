@@ -31,12 +31,10 @@ pub(crate) fn check_parent(given: &Object, parent: i64) -> Result<(), Fault> {
     match read_reference(given, FIELD)? {
         None => Err(Fault::new(Cause::NotSet, FIELD).because(Reason::Blank)),
         Some(stated) if stated == parent && parent > 0 => Ok(()),
-        Some(stated) => Err(
-            Fault::new(Cause::ParamInvalid, FIELD).because(Reason::NoChoice {
-                value: stated.to_string(),
-                choices: "the id of the record above it in the path",
-            }),
-        ),
+        Some(stated) => Err(Fault::new(Cause::ParamInvalid, FIELD).because(Reason::NoChoice {
+            value: stated.to_string(),
+            choices: "the id of the record above it in the path",
+        })),
     }
 }
 
@@ -44,11 +42,7 @@ pub(crate) fn check_parent(given: &Object, parent: i64) -> Result<(), Fault> {
 pub(crate) fn check_no_template(given: &Object, field: &str) -> Result<(), Fault> {
     match read_reference(given, field)? {
         None | Some(0) => Ok(()),
-        Some(id) => Err(
-            Fault::new(Cause::ParamInvalid, field).because(Reason::Absent {
-                value: id.to_string(),
-            }),
-        ),
+        Some(id) => Err(Fault::new(Cause::ParamInvalid, field).because(Reason::Absent { value: id.to_string() })),
     }
 }
 
@@ -113,8 +107,7 @@ pub fn model_name(model: Model, english: bool) -> &'static str {
 impl Node {
     /// Orders brothers and sisters: the built-in ones first, then by name, its case not counting.
     pub fn sort_by_name(&mut self) {
-        self.children
-            .sort_by_cached_key(|node| (node.kind == ORDINARY, node.name.to_lowercase(), node.id));
+        self.children.sort_by_cached_key(|node| (node.kind == ORDINARY, node.name.to_lowercase(), node.id));
         for child in &mut self.children {
             child.sort_by_name();
         }
@@ -124,8 +117,7 @@ impl Node {
     pub fn write(&self, out: &mut JsonWriter, english: bool) {
         out.separate();
         out.raw("{\"bk_obj_id\":").text(self.model.wire());
-        out.raw(",\"bk_obj_name\":")
-            .text(model_name(self.model, english));
+        out.raw(",\"bk_obj_name\":").text(model_name(self.model, english));
         out.raw(",\"bk_inst_id\":").int(self.id);
         out.raw(",\"bk_inst_name\":").text(&self.name);
         out.raw(",\"default\":").int(self.kind);
@@ -156,10 +148,7 @@ pub fn input_schema(model: Model, ids: &[&'static str]) -> Schema {
 }
 
 /// The shape of a stored record: its attributes, what stands beside them, the stamps.
-pub(crate) fn row_schema<const N: usize>(
-    model: Model,
-    added: [(&'static str, Schema); N],
-) -> Schema {
+pub(crate) fn row_schema<const N: usize>(model: Model, added: [(&'static str, Schema); N]) -> Schema {
     let stamps = [
         ("create_time", Schema::Time),
         ("last_time", Schema::Time),
@@ -169,37 +158,22 @@ pub(crate) fn row_schema<const N: usize>(
         ("bk_updated_by", Schema::Text.or_null()),
         ("bk_supplier_account", Schema::Text),
     ];
-    let always = |field| Field {
-        always: true,
-        ..field
-    };
-    let all = fields(added)
-        .chain(attribute_fields(model))
-        .chain(fields(stamps));
+    let always = |field| Field { always: true, ..field };
+    let all = fields(added).chain(attribute_fields(model)).chain(fields(stamps));
     Schema::Object(all.map(always).collect())
 }
 
-fn fields(
-    members: impl IntoIterator<Item = (&'static str, Schema)>,
-) -> impl Iterator<Item = Field> {
-    members.into_iter().map(|(name, schema)| Field {
-        name,
-        description: "",
-        schema,
-        always: false,
-    })
+fn fields(members: impl IntoIterator<Item = (&'static str, Schema)>) -> impl Iterator<Item = Field> {
+    members.into_iter().map(|(name, schema)| Field { name, description: "", schema, always: false })
 }
 
 fn attribute_fields(model: Model) -> impl Iterator<Item = Field> {
-    attributes(model)
-        .iter()
-        .filter(|attribute| !attribute.by_server)
-        .map(|attribute| Field {
-            name: attribute.id,
-            description: attribute.name,
-            schema: attribute_schema(attribute.kind),
-            always: false,
-        })
+    attributes(model).iter().filter(|attribute| !attribute.by_server).map(|attribute| Field {
+        name: attribute.id,
+        description: attribute.name,
+        schema: attribute_schema(attribute.kind),
+        always: false,
+    })
 }
 
 fn attribute_schema(kind: Kind) -> Schema {
@@ -224,13 +198,7 @@ mod tests {
     use super::*;
 
     fn node(model: Model, id: i64, name: &str, kind: i64, children: Vec<Node>) -> Node {
-        Node {
-            model,
-            id,
-            name: name.to_owned(),
-            kind,
-            children,
-        }
+        Node { model, id, name: name.to_owned(), kind, children }
     }
 
     #[test]
@@ -252,12 +220,7 @@ mod tests {
     #[test]
     fn sorting_puts_built_in_nodes_first() {
         let set = |id, name, kind| node(Model::Set, id, name, kind, vec![]);
-        let sets = vec![
-            set(3, "b", 0),
-            set(4, "A", 0),
-            set(5, "a", 0),
-            set(6, "z", 1),
-        ];
+        let sets = vec![set(3, "b", 0), set(4, "A", 0), set(5, "a", 0), set(6, "z", 1)];
         let mut tree = node(Model::Business, 2, "x", 0, sets);
         tree.sort_by_name();
         let ids: Vec<_> = tree.children.iter().map(|node| node.id).collect();

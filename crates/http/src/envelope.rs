@@ -1,7 +1,7 @@
 //! The wrapping of an answer at each door (`gateway` 6.1).
 
 use crate::language::Language;
-use crate::number::{self, NO_PERMISSION};
+use crate::number;
 use rollcall_app::{OpError, Refusal, Reply, ResourceType};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::json::{JsonWriter, Malformed};
@@ -35,7 +35,7 @@ pub struct Outcome {
     /// 0: success.
     pub code: i64,
     pub message: String,
-    /// JSON text: an object with [`NO_PERMISSION`], else `None`.
+    /// JSON text: an object when a right is lacking, else `None`.
     pub permission: Option<String>,
     /// JSON text.
     pub data: String,
@@ -183,9 +183,4 @@ fn type_names(kind: ResourceType) -> (&'static str, &'static str) {
         ResourceType::PoolDirectory => ("sys_resource_pool_directory", "主机池目录"),
         ResourceType::PoolHostDirectory => ("sys_host_rsc_pool_directory", "主机池主机"),
     }
-}
-
-/// Whether a code is a refusal for lack of a right.
-pub fn is_refusal(code: i64) -> bool {
-    code == NO_PERMISSION
 }

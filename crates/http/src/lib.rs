@@ -1,6 +1,8 @@
 //! The wire: three doors, one router, one set of operations. Turns requests into operations and outcomes into answers; knows the
 //! numbers of errors and their words. Rules and SQL are elsewhere.
 
+#![warn(clippy::unwrap_used)]
+
 mod answer;
 mod door;
 mod envelope;

@@ -44,7 +44,9 @@ pub fn describe(cause: Cause) -> (i64, &'static str, &'static str) {
         BusinessUnreadable => (1_101_033, "cannot read business {0}", "读取业务 {0} 出错"),
         ModuleUnreadable => (1_101_034, "cannot read module: {0}", "读取模块出错：{0}"),
         TargetModuleAbsent => (1_101_080, "target module {0} does not exist", "目标模块 {0} 不存在"),
-        SetOwnedByTemplate => (1_101_097, "the modules of this set are owned by its template", "该集群的模块由集群模板管理"),
+        SetOwnedByTemplate => {
+            (1_101_097, "the modules of this set are owned by its template", "该集群的模块由集群模板管理")
+        }
         BuiltInProtected => (1_101_098, "{0} is built in and cannot be changed", "{0} 为内置数据，不能操作"),
         SetNameTaken => (1_101_108, "set name is taken: {0}", "集群名已被使用：{0}"),
         CategoryMismatch => (1_108_036, "{0} does not match the template", "{0} 与模板不一致"),
@@ -62,9 +64,11 @@ pub fn describe(cause: Cause) -> (i64, &'static str, &'static str) {
             (1_113_005, "a built-in module cannot be combined with others: {0}", "内置模块不能与其他模块一起选择：{0}")
         }
         BusinessAbsent => (1_113_006, "business {0} does not exist", "业务 {0} 不存在"),
-        UseBuiltInTransfer => {
-            (1_113_013, "module {0} is built in and has a transfer of its own", "模块 {0} 为内置模块，请使用对应的转移接口")
-        }
+        UseBuiltInTransfer => (
+            1_113_013,
+            "module {0} is built in and has a transfer of its own",
+            "模块 {0} 为内置模块，请使用对应的转移接口",
+        ),
     }
 }
 
@@ -121,11 +125,11 @@ fn why(reason: &Reason, language: Language) -> String {
             format!("not valid JSON at line {line}, column {column}"),
             format!("第 {line} 行第 {column} 列不是合法的 JSON"),
         ),
-        Reason::TooDeep { limit } => {
-            say(format!("nested deeper than {limit} levels"), format!("嵌套超过 {limit} 层"))
-        }
+        Reason::TooDeep { limit } => say(format!("nested deeper than {limit} levels"), format!("嵌套超过 {limit} 层")),
         Reason::BadText => plain("holds a NUL character or an unpaired surrogate", "含有 NUL 字符或不成对的代理项"),
-        Reason::WrongType { want, got } => say(format!("expected {want}, got {got}"), format!("应为 {want}，实为 {got}")),
+        Reason::WrongType { want, got } => {
+            say(format!("expected {want}, got {got}"), format!("应为 {want}，实为 {got}"))
+        }
         Reason::NeedsText => plain("must be a string", "应为字符串"),
         Reason::NeedsInteger => plain("must be an integer", "应为整数"),
         Reason::NeedsBool => plain("must be true or false", "应为布尔值"),
@@ -146,7 +150,9 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::PortOrder { value } => {
             say(format!("range \"{value}\" ends before it begins"), format!("端口范围“{value}”的终点小于起点"))
         }
-        Reason::IpSyntax { value } => say(format!("\"{value}\" is not an IP address"), format!("“{value}”不是 IP 地址")),
+        Reason::IpSyntax { value } => {
+            say(format!("\"{value}\" is not an IP address"), format!("“{value}”不是 IP 地址"))
+        }
         Reason::Characters { value } => {
             say(format!("\"{value}\" holds characters that are not allowed"), format!("“{value}”含有不允许的字符"))
         }
@@ -156,9 +162,13 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::TakenInRequest { value, other } => {
             say(format!("\"{value}\" is the same as {other}"), format!("“{value}”与 {other} 相同"))
         }
-        Reason::Exclusive { other } => say(format!("cannot be given together with {other}"), format!("不能与 {other} 同时使用")),
+        Reason::Exclusive { other } => {
+            say(format!("cannot be given together with {other}"), format!("不能与 {other} 同时使用"))
+        }
         Reason::OtherBusiness => plain("belongs to another business", "属于其他业务"),
-        Reason::NothingToDeriveFrom => plain("missing, and nothing in the request tells it", "未给出，也无法从请求推导"),
+        Reason::NothingToDeriveFrom => {
+            plain("missing, and nothing in the request tells it", "未给出，也无法从请求推导")
+        }
         Reason::NeedsPage { max } => {
             say(format!("more than {max} rows, ask for a page"), format!("结果超过 {max} 行，请使用分页"))
         }

@@ -35,9 +35,9 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
     let result = match operation.weight {
         Weight::Keyed => guarded(|| state.store.read(false, |tx| prepared.run(&context, tx))),
         // The thread may block; the runtime moves its other tasks elsewhere meanwhile.
-        Weight::Scan => tokio::task::block_in_place(|| {
-            guarded(|| state.store.read(true, |tx| prepared.run(&context, tx)))
-        }),
+        Weight::Scan => {
+            tokio::task::block_in_place(|| guarded(|| state.store.read(true, |tx| prepared.run(&context, tx))))
+        }
         Weight::Write => state.store.write(move |tx| prepared.run(&context, tx)).await,
     };
     match result {
@@ -51,4 +51,3 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, OpError>) -> Result<T, OpError> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(OpError::Store(StoreError::Defect("panic in an operation".into()))))
 }
-

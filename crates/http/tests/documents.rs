@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Answer, APP, Estate, SECRET, TestApp, USER, authorization};
+use support::{APP, Answer, Estate, SECRET, TestApp, USER, authorization};
 
 const DOORS: [&str; 3] = ["esb", "gateway", "native"];
 
@@ -42,7 +42,9 @@ impl Document {
     fn body(&self, token: &str, ids: &[(&str, i64)]) -> Value {
         let mut body: Value = serde_json::from_str(self.request).unwrap();
         let fields = body.as_object_mut().unwrap();
-        for (key, value) in [("bk_app_code", APP), ("bk_app_secret", SECRET), ("bk_username", USER), ("bk_token", token)] {
+        for (key, value) in
+            [("bk_app_code", APP), ("bk_app_secret", SECRET), ("bk_username", USER), ("bk_token", token)]
+        {
             if fields.contains_key(key) {
                 fields.insert(key.into(), value.into());
             }
@@ -168,20 +170,20 @@ fn create_service_instance_as_documented() {
     let (app, estate) = app_with_estate();
     for door in DOORS {
         for (document, name) in CREATE_INSTANCES.iter().zip(["test1", "10.0.0.2_job_java_80"]) {
-            let mut body = document.body(&app.token, &[("bk_biz_id", estate.business), ("bk_module_id", estate.module)]);
+            let mut body =
+                document.body(&app.token, &[("bk_biz_id", estate.business), ("bk_module_id", estate.module)]);
             body["instances"][0]["bk_host_id"] = estate.hosts[1].into();
             let answer = document.send(&app, door, &body);
             document.holds(&answer, door, &[]);
             let instance = answer.json()["data"][0].as_i64().unwrap();
-            let detail = json!({"bk_biz_id": estate.business, "service_instance_ids": [instance], "page": {"limit": 1}});
+            let detail =
+                json!({"bk_biz_id": estate.business, "service_instance_ids": [instance], "page": {"limit": 1}});
             let detail = app.post("/findmany/proc/service_instance/details", detail).data();
             assert_eq!(detail["info"][0]["name"], name, "the top-level name counts for a single instance");
             let rows = &detail["info"][0]["process_instances"][0]["process"]["bind_info"];
             if name == "test1" {
                 // The fields of older releases become rows: bind_ip "1" is the loopback address.
-                let row = |port: &str, id: i64| {
-                    json!({"enable": true, "ip": "127.0.0.1", "port": port, "protocol": "1", "template_row_id": id})
-                };
+                let row = |port: &str, id: i64| json!({"enable": true, "ip": "127.0.0.1", "port": port, "protocol": "1", "template_row_id": id});
                 assert_eq!(*rows, json!([row("8008", 1), row("8443", 2)]));
             } else {
                 assert_eq!(*rows, body["instances"][0]["processes"][0]["process_info"]["bind_info"]);
@@ -196,7 +198,10 @@ fn list_process_instance_as_documented() {
     // The process of the document's answer.
     let mut process: Value = serde_json::from_str(CREATE_INSTANCES[0].request).unwrap();
     let process = process["instances"][0]["processes"][0]["process_info"].as_object_mut().unwrap();
-    process.insert("bind_info".into(), json!([{"enable": false, "ip": "127.0.0.1", "port": "100", "protocol": "1", "row_id": 1}]));
+    process.insert(
+        "bind_info".into(),
+        json!([{"enable": false, "ip": "127.0.0.1", "port": "100", "protocol": "1", "row_id": 1}]),
+    );
     let instance = app.instance(&estate, Value::Object(process.clone()));
     let body = LIST_PROCESSES.body(&app.token, &[("bk_biz_id", estate.business), ("service_instance_id", instance)]);
     for door in DOORS {

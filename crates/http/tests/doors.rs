@@ -45,7 +45,8 @@ fn g1_to_g4_apps_and_users() {
     esb(with(credentials(), json!({"bk_app_secret": ""}))).fails_with(1_306_000);
     esb(with(credentials(), json!({"bk_app_code": "x".repeat(33)}))).fails_with(1_306_000);
     // Aliases of the names.
-    esb(json!({"app_code": APP, "app_secret": SECRET, "username": USER, "service_instance_id": 5, "bk_biz_id": 2})).data();
+    esb(json!({"app_code": APP, "app_secret": SECRET, "username": USER, "service_instance_id": 5, "bk_biz_id": 2}))
+        .data();
     // G4: a token that is not valid does not fall through to the name beside it, and the message says so.
     esb(with(credentials(), json!({"bk_token": "nonsense"}))).fails_with(1_306_000).naming("leave it out");
     esb(with(credentials(), json!({"access_token": "nonsense"}))).fails_with(1_306_000);
@@ -103,7 +104,8 @@ fn g5_to_g7_ways_to_an_operation() {
     ] {
         app.send("POST", path, &[], body.clone()).data(); // G5
     }
-    let query = format!("{LIST}?bk_app_code={APP}&bk_app_secret={SECRET}&bk_username={USER}&service_instance_id=5&bk_biz_id=2");
+    let query =
+        format!("{LIST}?bk_app_code={APP}&bk_app_secret={SECRET}&bk_username={USER}&service_instance_id=5&bk_biz_id=2");
     app.send("GET", &query, &[], "").data(); // G5: digits of a query are integers
     for (method, path) in [("PUT", LIST), ("DELETE", LIST), ("PATCH", LIST), ("POST", "/api/c/compapi/v2/cc/nope/")] {
         let answer = app.send(method, path, &[], body.clone());
@@ -111,7 +113,9 @@ fn g5_to_g7_ways_to_an_operation() {
         answer.fails_with(1_306_404);
         assert_eq!(answer.json()["data"], Value::Null);
     }
-    for headers in [&[("Content-Type", "application/x-www-form-urlencoded")][..], &[("Content-Type", "text/plain")], &[]] {
+    for headers in
+        [&[("Content-Type", "application/x-www-form-urlencoded")][..], &[("Content-Type", "text/plain")], &[]]
+    {
         app.send("POST", LIST, headers, body.clone()).data(); // G7
     }
     let form = format!("bk_app_code={APP}&bk_app_secret={SECRET}&bk_username={USER}&service_instance_id=5&bk_biz_id=2");
@@ -131,7 +135,8 @@ fn g8_g9_g14_path_variables_come_out_of_the_body() {
         app.esb("get_biz_internal_module", json!({"bk_biz_id": nonsense})).fails_with(1_306_406); // G14
     }
     // The business clients create comes in `data`, and answers with its row.
-    let made = app.esb("create_business", json!({"data": {"bk_biz_name": "via esb", "bk_biz_maintainer": "ops"}})).data();
+    let made =
+        app.esb("create_business", json!({"data": {"bk_biz_name": "via esb", "bk_biz_maintainer": "ops"}})).data();
     assert_eq!(made["bk_biz_name"], "via esb");
     app.esb("create_business", json!({"bk_biz_name": "x"})).fails_with(1_306_000).naming("data");
 }
@@ -157,7 +162,9 @@ fn g13_g25_malformed_bodies() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
     let truncated = with(list_body(), credentials()).to_string();
     let truncated = &truncated[..truncated.len() - 1];
-    for body in [truncated, "{\"bk_biz_id\":", "[1", "[]", "\"text\"", "{} xx", deep.as_str(), "\u{feff}{}", "{'a':1}", "NaN"] {
+    for body in
+        [truncated, "{\"bk_biz_id\":", "[1", "[]", "\"text\"", "{} xx", deep.as_str(), "\u{feff}{}", "{'a':1}", "NaN"]
+    {
         let native = app.post(path, body);
         assert_eq!(native.status, 200, "{body}");
         native.fails_with(1_199_000); // G25
@@ -193,7 +200,9 @@ fn g13_g25_malformed_bodies() {
     let nul = r#"{"bk_biz_id":2,"service_instance_id":5,"processes":[{"process_info":{"user":"a\u0000b"}}]}"#;
     app.post("/create/proc/process_instance", nul).fails_with(1_199_011).naming("processes[0].process_info.user");
     let half = nul.replace("\\u0000", "\\ud800");
-    app.post("/create/proc/process_instance", half.as_str()).fails_with(1_199_011).naming("processes[0].process_info.user");
+    app.post("/create/proc/process_instance", half.as_str())
+        .fails_with(1_199_011)
+        .naming("processes[0].process_info.user");
 }
 
 #[test]
@@ -260,7 +269,10 @@ fn g21_to_g24_and_g26_the_native_door() {
     }
     app.send("POST", &format!("{path}/"), &[("BK_User", USER)], list_body()).data();
     let echoed = ask(&[("BK_User", USER), ("X-Request-ID", "abc")]);
-    assert_eq!((&echoed.headers["x-request-id"], &echoed.headers["cc_request_id"]), (&"abc".parse().unwrap(), &"abc".parse().unwrap()));
+    assert_eq!(
+        (&echoed.headers["x-request-id"], &echoed.headers["cc_request_id"]),
+        (&"abc".parse().unwrap(), &"abc".parse().unwrap())
+    );
     for sent in [None, Some("x".repeat(300)), Some("a b".to_owned())] {
         let mut headers = vec![("BK_User", USER)];
         headers.extend(sent.as_deref().map(|id| ("X-Request-ID", id)));

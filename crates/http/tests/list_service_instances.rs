@@ -76,7 +76,9 @@ fn e87_e88_pages() {
 #[test]
 fn e89_e90_the_search_text_is_literal() {
     let case = Case::new(3);
-    for (text, want) in [("(", 0), ("10.0", 3), ("10x0", 0), ("p1", 1), ("P1", 0), ("", 3), (".*", 0), ("%", 0), ("_", 3)] {
+    for (text, want) in
+        [("(", 0), ("10.0", 3), ("10x0", 0), ("p1", 1), ("P1", 0), ("", 3), (".*", 0), ("%", 0), ("_", 3)]
+    {
         assert_eq!(case.list(json!({"search_key": text})).data()["count"], want, "{text}");
     }
     assert_eq!(case.list(json!({"search_key": null})).data()["count"], 3);

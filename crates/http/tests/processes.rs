@@ -126,9 +126,9 @@ fn e41_to_e50_and_e56_bind_rows() {
         (json!({"ip": "256.1.1.1"}), Err("ip")),
         (json!({"ip": "001.2.3.4"}), Err("ip")),
         (json!({"ip": "1.2.3.4,5.6.7.8"}), Err("ip")),
-        (json!({"ip": "::1"}), Ok("80")),             // E48
-        (json!({"enable": null}), Err("enable")),     // E49
-        (json!({"enable": "true"}), Err("enable")),   // E49
+        (json!({"ip": "::1"}), Ok("80")),           // E48
+        (json!({"enable": null}), Err("enable")),   // E49
+        (json!({"enable": "true"}), Err("enable")), // E49
         (json!({"nope": 1}), Err("nope")),
     ] {
         let name = names.next().unwrap();
@@ -139,7 +139,11 @@ fn e41_to_e50_and_e56_bind_rows() {
             Ok(port) => {
                 answer.data();
                 let list = case.list();
-                assert_eq!(list.as_array().unwrap().last().unwrap()["property"]["bind_info"][0]["port"], port, "{cell}");
+                assert_eq!(
+                    list.as_array().unwrap().last().unwrap()["property"]["bind_info"][0]["port"],
+                    port,
+                    "{cell}"
+                );
             }
             Err(key) => {
                 let path = format!("processes[0].process_info.bind_info[0].{key}");
@@ -213,17 +217,46 @@ fn the_list_carries_what_clients_read() {
     let property = list[0]["property"].as_object().unwrap();
     let relation = list[0]["relation"].as_object().unwrap();
     for key in [
-        "auto_start", "bind_info", "bk_biz_id", "bk_created_at", "bk_created_by", "bk_func_name", "bk_process_id",
-        "bk_process_name", "bk_start_check_secs", "bk_start_param_regex", "bk_supplier_account", "bk_updated_at",
-        "bk_updated_by", "create_time", "description", "face_stop_cmd", "last_time", "pid_file", "priority", "proc_num",
-        "reload_cmd", "restart_cmd", "service_instance_id", "start_cmd", "stop_cmd", "timeout", "user", "work_path",
+        "auto_start",
+        "bind_info",
+        "bk_biz_id",
+        "bk_created_at",
+        "bk_created_by",
+        "bk_func_name",
+        "bk_process_id",
+        "bk_process_name",
+        "bk_start_check_secs",
+        "bk_start_param_regex",
+        "bk_supplier_account",
+        "bk_updated_at",
+        "bk_updated_by",
+        "create_time",
+        "description",
+        "face_stop_cmd",
+        "last_time",
+        "pid_file",
+        "priority",
+        "proc_num",
+        "reload_cmd",
+        "restart_cmd",
+        "service_instance_id",
+        "start_cmd",
+        "stop_cmd",
+        "timeout",
+        "user",
+        "work_path",
     ] {
         assert!(property.contains_key(key), "{key}");
     }
     let keys: Vec<_> = relation.keys().map(String::as_str).collect();
-    for key in
-        ["bk_biz_id", "bk_process_id", "service_instance_id", "process_template_id", "bk_host_id", "bk_supplier_account"]
-    {
+    for key in [
+        "bk_biz_id",
+        "bk_process_id",
+        "service_instance_id",
+        "process_template_id",
+        "bk_host_id",
+        "bk_supplier_account",
+    ] {
         assert!(keys.contains(&key), "{key}");
     }
     let time = property["create_time"].as_str().unwrap();

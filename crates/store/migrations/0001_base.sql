@@ -66,15 +66,17 @@ CREATE TABLE host (
     inner_ip_v6 TEXT NOT NULL,
     outer_ip TEXT NOT NULL,
     outer_ip_v6 TEXT NOT NULL,
+    agent_id TEXT,
     document TEXT NOT NULL
 );
+CREATE UNIQUE INDEX host_agent ON host (agent_id) WHERE agent_id IS NOT NULL;
 
 CREATE TABLE host_address (
     cloud_id BIGINT NOT NULL,
     address TEXT NOT NULL,
     host_id BIGINT NOT NULL
 );
-CREATE UNIQUE INDEX host_address_address ON host_address (cloud_id, address);
+CREATE UNIQUE INDEX host_address_address ON host_address (address, cloud_id);
 CREATE INDEX host_address_host ON host_address (host_id);
 
 CREATE TABLE host_module (

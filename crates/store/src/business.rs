@@ -26,8 +26,7 @@ pub struct BusinessRow {
 
 fn status(row: &dyn Row, column: usize) -> Result<BusinessStatus, StoreError> {
     let text = row.text(column)?;
-    BusinessStatus::of_wire(text)
-        .ok_or_else(|| StoreError::Unreadable(format!("status {text:?} of a business")))
+    BusinessStatus::of_wire(text).ok_or_else(|| StoreError::Unreadable(format!("status {text:?} of a business")))
 }
 
 /// A business by its id.
@@ -52,9 +51,7 @@ pub fn each(
     tx: &mut dyn Tx,
     each: &mut dyn FnMut(BusinessId, BusinessStatus, &str) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    tx.query(LIST, &[], &mut |row| {
-        each(BusinessId(row.int(0)?), status(row, 1)?, row.text(2)?)
-    })
+    tx.query(LIST, &[], &mut |row| each(BusinessId(row.int(0)?), status(row, 1)?, row.text(2)?))
 }
 
 /// Stores businesses.

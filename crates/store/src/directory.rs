@@ -97,10 +97,7 @@ pub struct GrantRow {
 /// Counts the changes of apps, secrets, tokens and grants.
 pub fn version(tx: &mut dyn Tx) -> Result<i64, StoreError> {
     let text = tx.find(VERSION, &[], |row| row.text(0).map(str::to_owned))?;
-    text.map_or(Ok(0), |text| {
-        text.parse()
-            .map_err(|_| StoreError::Unreadable(format!("directory version {text:?}")))
-    })
+    text.map_or(Ok(0), |text| text.parse().map_err(|_| StoreError::Unreadable(format!("directory version {text:?}"))))
 }
 
 fn raise_version(tx: &mut dyn Tx) -> Result<(), StoreError> {
@@ -108,11 +105,7 @@ fn raise_version(tx: &mut dyn Tx) -> Result<(), StoreError> {
 }
 
 /// Runs a removal and says whether there was anything to remove.
-fn remove(
-    tx: &mut dyn Tx,
-    statement: &'static str,
-    params: &[Param<'_>],
-) -> Result<bool, StoreError> {
+fn remove(tx: &mut dyn Tx, statement: &'static str, params: &[Param<'_>]) -> Result<bool, StoreError> {
     let removed = tx.execute(statement, params)? > 0;
     if removed {
         raise_version(tx)?;
@@ -123,11 +116,7 @@ fn remove(
 /// Every app, by code.
 pub fn list_apps(tx: &mut dyn Tx) -> Result<Vec<AppRow>, StoreError> {
     tx.list(LIST_APPS, &[], |row| {
-        Ok(AppRow {
-            code: row.text(0)?.to_owned(),
-            login_free: row.int(1)? != 0,
-            created: Moment(row.int(2)?),
-        })
+        Ok(AppRow { code: row.text(0)?.to_owned(), login_free: row.int(1)? != 0, created: Moment(row.int(2)?) })
     })
 }
 
@@ -138,11 +127,7 @@ pub fn has_app(tx: &mut dyn Tx, code: &str) -> Result<bool, StoreError> {
 
 /// Stores an app without secrets; `false` when there is one of this code.
 pub fn insert_app(tx: &mut dyn Tx, app: &AppRow) -> Result<bool, StoreError> {
-    let params = [
-        Param::Text(&app.code),
-        i64::from(app.login_free).into(),
-        app.created.unix_ms().into(),
-    ];
+    let params = [Param::Text(&app.code), i64::from(app.login_free).into(), app.created.unix_ms().into()];
     let is_new = tx.execute(INSERT_APP, &params)? > 0;
     if is_new {
         raise_version(tx)?;
@@ -176,20 +161,10 @@ pub fn insert_secret(
     created: Moment,
 ) -> Result<SecretRow, StoreError> {
     let id = sequence::take(tx, Sequence::AppSecret, 1)?;
-    let params = [
-        Param::Int(id),
-        app_code.into(),
-        (&digest.0).into(),
-        created.unix_ms().into(),
-    ];
+    let params = [Param::Int(id), app_code.into(), (&digest.0).into(), created.unix_ms().into()];
     tx.execute(INSERT_SECRET, &params)?;
     raise_version(tx)?;
-    Ok(SecretRow {
-        id,
-        app_code: app_code.to_owned(),
-        created,
-        digest,
-    })
+    Ok(SecretRow { id, app_code: app_code.to_owned(), created, digest })
 }
 
 /// Removes a secret of an app; `false` when the app has none of this id.
@@ -229,13 +204,7 @@ pub fn insert_token(
     ];
     tx.execute(INSERT_TOKEN, &params)?;
     raise_version(tx)?;
-    Ok(TokenRow {
-        id,
-        user: user.to_owned(),
-        created,
-        expires,
-        digest,
-    })
+    Ok(TokenRow { id, user: user.to_owned(), created, expires, digest })
 }
 
 /// Removes a token; `false` when there is none of this id.
@@ -273,22 +242,10 @@ pub fn insert_grant(
         return Ok(row);
     }
     let id = sequence::take(tx, Sequence::Grant, 1)?;
-    let params = [
-        Param::Int(id),
-        user.into(),
-        action.into(),
-        business,
-        created.unix_ms().into(),
-    ];
+    let params = [Param::Int(id), user.into(), action.into(), business, created.unix_ms().into()];
     tx.execute(INSERT_GRANT, &params)?;
     raise_version(tx)?;
-    Ok(GrantRow {
-        id,
-        user: user.to_owned(),
-        action: action.to_owned(),
-        business_id,
-        created,
-    })
+    Ok(GrantRow { id, user: user.to_owned(), action: action.to_owned(), business_id, created })
 }
 
 /// Removes a grant; `false` when there is none of this id.

@@ -61,12 +61,7 @@ pub trait Tx {
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<usize, StoreError>;
 
     /// Runs an insert of one row for many rows; `params` holds them one behind the other, `width` values each.
-    fn insert_many(
-        &mut self,
-        sql: &'static str,
-        width: usize,
-        params: &[Param<'_>],
-    ) -> Result<(), StoreError>;
+    fn insert_many(&mut self, sql: &'static str, width: usize, params: &[Param<'_>]) -> Result<(), StoreError>;
 }
 
 impl dyn Tx + '_ {
@@ -104,8 +99,7 @@ impl dyn Tx + '_ {
 
     /// The number in the first column of the only row, as `count(*)` gives it.
     pub fn number(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<i64, StoreError> {
-        self.find(sql, params, |row| row.int(0))?
-            .ok_or_else(|| StoreError::Defect(format!("no row from {sql}")))
+        self.find(sql, params, |row| row.int(0))?.ok_or_else(|| StoreError::Defect(format!("no row from {sql}")))
     }
 }
 
@@ -188,10 +182,7 @@ pub struct TimeLimits {
 
 impl Default for TimeLimits {
     fn default() -> Self {
-        Self {
-            read: Duration::from_secs(10),
-            write_wait: Duration::from_secs(20),
-        }
+        Self { read: Duration::from_secs(10), write_wait: Duration::from_secs(20) }
     }
 }
 
@@ -215,11 +206,7 @@ impl Store {
         let mut answer = None;
         let ended = self.engine.read(snapshot, self.limits.read, &mut |tx| {
             let result = work(tx);
-            let verdict = if result.is_ok() {
-                Ok(())
-            } else {
-                Err(Stop::Refused)
-            };
+            let verdict = if result.is_ok() { Ok(()) } else { Err(Stop::Refused) };
             answer = Some(result);
             verdict
         });
@@ -228,10 +215,7 @@ impl Store {
 
     /// Runs a write and answers after its commit. Everything it did is undone when it ends in an error. A conflict reported by
     /// the work itself must come out of it as [`StoreError::Conflict`], see `E`'s `From`.
-    pub async fn write<T, E>(
-        &self,
-        work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    pub async fn write<T, E>(&self, work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + MayRetry + Send + 'static,
@@ -245,10 +229,7 @@ impl Store {
     }
 
     /// As [`Store::write`], for callers without an async runtime.
-    pub fn write_blocking<T, E>(
-        &self,
-        work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    pub fn write_blocking<T, E>(&self, work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + MayRetry + Send + 'static,
@@ -280,23 +261,14 @@ impl Store {
                     None => Err(Stop::Refused),
                 },
             };
-            *slot
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
+            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
             verdict
         });
         let done = Box::new(move |ended| {
-            let last = answer
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .take();
+            let last = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             done(settle(ended, last));
         });
-        self.engine.write(Work {
-            run,
-            done,
-            expires: Instant::now() + self.limits.write_wait,
-        });
+        self.engine.write(Work { run, done, expires: Instant::now() + self.limits.write_wait });
     }
 }
 
@@ -315,15 +287,10 @@ impl MayRetry for StoreError {
     }
 }
 
-fn settle<T, E: From<StoreError>>(
-    ended: Result<(), Stop>,
-    answer: Option<Result<T, E>>,
-) -> Result<T, E> {
+fn settle<T, E: From<StoreError>>(ended: Result<(), Stop>, answer: Option<Result<T, E>>) -> Result<T, E> {
     match (ended, answer) {
         (Ok(()), Some(result)) | (Err(Stop::Refused), Some(result)) => result,
         (Err(Stop::Failed(error)), _) => Err(E::from(error)),
-        (_, None) => Err(E::from(StoreError::Defect(
-            "work ended without an answer".into(),
-        ))),
+        (_, None) => Err(E::from(StoreError::Defect("work ended without an answer".into()))),
     }
 }

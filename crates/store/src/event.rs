@@ -46,12 +46,7 @@ pub struct EventRow {
 }
 
 /// Stores events of one request, in order.
-pub fn insert(
-    tx: &mut dyn Tx,
-    time: Moment,
-    request_id: &str,
-    rows: &[EventRow],
-) -> Result<(), StoreError> {
+pub fn insert(tx: &mut dyn Tx, time: Moment, request_id: &str, rows: &[EventRow]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }

@@ -1,10 +1,46 @@
 //! Hosts and the modules they are in.
 
-use crate::dialect::id_list;
+use crate::dialect::{id_list, text_list};
 use crate::{Param, StoreError, Tx};
 use rollcall_domain::bind_info::HostAddresses;
-use rollcall_domain::id::{BusinessId, HostId, ModuleId};
+use rollcall_domain::id::{BusinessId, CloudAreaId, HostId, ModuleId, SetId};
 use std::collections::HashMap;
+
+/// A page and a count for one combination of filters. `$1` business, `$2` sets, `$3` modules, `$4` and `$5` limit and offset.
+/// A host is in several modules, so ids are told apart first and only those of the page are looked up.
+macro_rules! filtered {
+    ($filter:literal) => {
+        Filtered {
+            count: concat!("SELECT count(DISTINCT host_id) FROM host_module WHERE business_id = $1", $filter),
+            pages: [filtered!(@page $filter, ""), filtered!(@page $filter, " DESC")],
+            all: concat!("SELECT id, document FROM host WHERE id IN (SELECT host_id FROM host_module WHERE business_id = $1",
+                $filter, ") ORDER BY id"),
+        }
+    };
+    (@page $filter:literal, $order:literal) => {
+        concat!("SELECT id, document FROM host WHERE id IN (SELECT DISTINCT host_id FROM host_module WHERE business_id = $1",
+            $filter, " ORDER BY host_id", $order, " LIMIT $4 OFFSET $5) ORDER BY id", $order)
+    };
+}
+
+struct Filtered {
+    count: &'static str,
+    /// By [`Order`].
+    pages: [&'static str; 2],
+    all: &'static str,
+}
+
+/// By the bits: 1 sets, 2 modules. Served by `host_module_module` where modules are named, else by `host_module_business`.
+const FILTERED: [Filtered; 4] = [
+    filtered!(""),
+    filtered!(" AND set_id IN {ids $2}"),
+    filtered!(" AND module_id IN {ids $3}"),
+    filtered!(" AND set_id IN {ids $2} AND module_id IN {ids $3}"),
+];
+
+pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
+    FILTERED.iter().flat_map(|filtered| filtered.pages.into_iter().chain([filtered.count, filtered.all]))
+}
 
 crate::statements! {
     /// Served by `host_module_module`.
@@ -14,20 +50,29 @@ crate::statements! {
         ORDER BY host_id, module_id";
     /// Served by the primary key.
     ADDRESSES = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id IN {ids $1}";
+    /// Served by the primary keys of both tables.
+    PLACES = "SELECT module.id, module.business_id, module.set_id, module.kind, module.name, topology_set.name
+        FROM module JOIN topology_set ON topology_set.id = module.set_id WHERE module.id IN {ids $1}";
+    /// Served by `host_module_host`.
+    LEAVE = "DELETE FROM host_module WHERE host_id IN {ids $1} AND module_id IN {ids $2}";
+    JOIN_MODULE = "INSERT INTO host_module (business_id, set_id, module_id, host_id) VALUES ($1, $2, $3, $4)";
+    /// Served by `host_address_address`.
+    HOLDERS = "SELECT cloud_id, address, host_id FROM host_address WHERE address IN {texts $1}";
+    /// Served by `host_agent`.
+    AGENTS = "SELECT agent_id, id FROM host WHERE agent_id IS NOT NULL AND agent_id IN {texts $1}";
+    /// Served by the primary key.
+    DOCUMENTS = "SELECT id, document FROM host WHERE id IN {ids $1} ORDER BY id";
+    INSERT = "INSERT INTO host (id, cloud_id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6, agent_id, document)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    INSERT_ADDRESS = "INSERT INTO host_address (cloud_id, address, host_id) VALUES ($1, $2, $3)";
+    /// Served by the primary key.
+    UPDATE = "UPDATE host SET outer_ip = $2, outer_ip_v6 = $3, document = $4 WHERE id = $1";
 }
 
 /// Which of these hosts are in a module.
-pub fn in_module(
-    tx: &mut dyn Tx,
-    module: ModuleId,
-    hosts: &[HostId],
-) -> Result<Vec<HostId>, StoreError> {
+pub fn in_module(tx: &mut dyn Tx, module: ModuleId, hosts: &[HostId]) -> Result<Vec<HostId>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
-    tx.list(
-        HOSTS_IN_MODULE,
-        &[module.get().into(), Param::Text(&hosts)],
-        |row| Ok(HostId(row.int(0)?)),
-    )
+    tx.list(HOSTS_IN_MODULE, &[module.get().into(), Param::Text(&hosts)], |row| Ok(HostId(row.int(0)?)))
 }
 
 /// A host in a module.
@@ -51,10 +96,7 @@ pub fn modules_of(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<Vec<HostModuleRow
 }
 
 /// The addresses of hosts.
-pub fn addresses(
-    tx: &mut dyn Tx,
-    hosts: &[HostId],
-) -> Result<HashMap<HostId, HostAddresses>, StoreError> {
+pub fn addresses(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<HashMap<HostId, HostAddresses>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
     let rows = tx.list(ADDRESSES, &[Param::Text(&hosts)], |row| {
         let addresses = HostAddresses {
@@ -66,4 +108,227 @@ pub fn addresses(
         Ok((HostId(row.int(0)?), addresses))
     })?;
     Ok(rows.into_iter().collect())
+}
+
+/// A module with what the audit tells of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlaceRow {
+    pub module_id: ModuleId,
+    pub business_id: BusinessId,
+    pub set_id: SetId,
+    /// `default` on the wire: 0 an ordinary module, else a built-in one.
+    pub kind: i64,
+    pub module_name: String,
+    pub set_name: String,
+}
+
+/// Modules with the names of their sets, of whatever business; those that are not there are left out.
+pub fn places(tx: &mut dyn Tx, modules: &[ModuleId]) -> Result<Vec<PlaceRow>, StoreError> {
+    let modules = id_list(modules.iter().map(|id| id.get()));
+    tx.list(PLACES, &[Param::Text(&modules)], |row| {
+        Ok(PlaceRow {
+            module_id: ModuleId(row.int(0)?),
+            business_id: BusinessId(row.int(1)?),
+            set_id: SetId(row.int(2)?),
+            kind: row.int(3)?,
+            module_name: row.text(4)?.to_owned(),
+            set_name: row.text(5)?.to_owned(),
+        })
+    })
+}
+
+/// Takes each of these hosts out of each of these modules.
+pub fn leave(tx: &mut dyn Tx, hosts: &[HostId], modules: &[ModuleId]) -> Result<usize, StoreError> {
+    let hosts = id_list(hosts.iter().map(|id| id.get()));
+    let modules = id_list(modules.iter().map(|id| id.get()));
+    tx.execute(LEAVE, &[Param::Text(&hosts), Param::Text(&modules)])
+}
+
+/// A host that is put into a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Joining {
+    pub host_id: HostId,
+    pub module_id: ModuleId,
+    pub set_id: SetId,
+    pub business_id: BusinessId,
+}
+
+/// Puts hosts into modules.
+pub fn join(tx: &mut dyn Tx, rows: &[Joining]) -> Result<(), StoreError> {
+    let ids = |row: &Joining| [row.business_id.get(), row.set_id.get(), row.module_id.get(), row.host_id.get()];
+    let params: Vec<_> = rows.iter().flat_map(ids).map(Param::Int).collect();
+    tx.insert_many(JOIN_MODULE, 4, &params)
+}
+
+/// An address that one host alone may have in its cloud area.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldAddressRow {
+    pub cloud_id: CloudAreaId,
+    pub address: String,
+    pub host_id: HostId,
+}
+
+/// Who holds these addresses, in any cloud area.
+pub fn holders_of_addresses<'a>(
+    tx: &mut dyn Tx,
+    addresses: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<HeldAddressRow>, StoreError> {
+    let addresses = text_list(addresses);
+    tx.list(HOLDERS, &[Param::Text(&addresses)], |row| {
+        let (cloud_id, host_id) = (CloudAreaId(row.int(0)?), HostId(row.int(2)?));
+        Ok(HeldAddressRow { cloud_id, address: row.text(1)?.to_owned(), host_id })
+    })
+}
+
+/// The hosts of these agents.
+pub fn holders_of_agents<'a>(
+    tx: &mut dyn Tx,
+    agents: impl IntoIterator<Item = &'a str>,
+) -> Result<HashMap<String, HostId>, StoreError> {
+    let agents = text_list(agents);
+    let rows = tx.list(AGENTS, &[Param::Text(&agents)], |row| Ok((row.text(0)?.to_owned(), HostId(row.int(1)?))))?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Hands over the wire documents of hosts; those that are not there are left out.
+pub fn each_document(
+    tx: &mut dyn Tx,
+    hosts: &[HostId],
+    each: &mut dyn FnMut(HostId, &str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let hosts = id_list(hosts.iter().map(|id| id.get()));
+    tx.query(DOCUMENTS, &[Param::Text(&hosts)], &mut |row| each(HostId(row.int(0)?), row.text(1)?))
+}
+
+/// A host as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostRow {
+    pub id: HostId,
+    pub cloud_id: CloudAreaId,
+    pub addresses: HostAddresses,
+    /// The agent on it, if one is known.
+    pub agent_id: Option<String>,
+    /// The addresses it alone may have in its cloud area: none while its addressing is dynamic.
+    pub held_addresses: Vec<String>,
+    /// JSON text.
+    pub document: String,
+}
+
+/// Stores new hosts.
+pub fn insert(tx: &mut dyn Tx, hosts: &[HostRow]) -> Result<(), StoreError> {
+    let mut params = Vec::with_capacity(hosts.len() * 8);
+    let mut addresses = Vec::with_capacity(hosts.len() * 3);
+    for host in hosts {
+        params.extend([
+            Param::Int(host.id.get()),
+            host.cloud_id.get().into(),
+            (&host.addresses.inner_v4).into(),
+            (&host.addresses.inner_v6).into(),
+            (&host.addresses.outer_v4).into(),
+            (&host.addresses.outer_v6).into(),
+            host.agent_id.as_deref().into(),
+            (&host.document).into(),
+        ]);
+        for address in &host.held_addresses {
+            addresses.extend([Param::Int(host.cloud_id.get()), address.into(), host.id.get().into()]);
+        }
+    }
+    tx.insert_many(INSERT, 8, &params)?;
+    tx.insert_many(INSERT_ADDRESS, 3, &addresses)
+}
+
+/// What may change of a host: not its area, inner addresses and agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostUpdate {
+    pub id: HostId,
+    pub outer_v4: String,
+    pub outer_v6: String,
+    /// JSON text.
+    pub document: String,
+}
+
+/// Stores changed hosts.
+pub fn update(tx: &mut dyn Tx, hosts: &[HostUpdate]) -> Result<(), StoreError> {
+    let mut params = Vec::with_capacity(hosts.len() * 4);
+    for host in hosts {
+        params.extend([
+            Param::Int(host.id.get()),
+            (&host.outer_v4).into(),
+            (&host.outer_v6).into(),
+            (&host.document).into(),
+        ]);
+    }
+    tx.insert_many(UPDATE, 4, &params)
+}
+
+/// Which hosts of a business are meant.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HostFilter {
+    pub set_ids: Option<Vec<SetId>>,
+    pub module_ids: Option<Vec<ModuleId>>,
+}
+
+/// How a page is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Oldest = 0,
+    Newest = 1,
+}
+
+/// How many hosts of a business match.
+pub fn count(tx: &mut dyn Tx, business: BusinessId, filter: &HostFilter) -> Result<usize, StoreError> {
+    let bound = Bound::new(filter);
+    crate::engine::size(tx.number(bound.statements().count, &bound.params(business)[..3])?)
+}
+
+/// Hands over the wire documents of the hosts of a page.
+pub fn each_of_page(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    filter: &HostFilter,
+    order: Order,
+    (start, limit): (usize, usize),
+    each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let bound = Bound::new(filter);
+    let mut params = bound.params(business);
+    params[3] = i64::try_from(limit).unwrap_or(i64::MAX).into();
+    params[4] = i64::try_from(start).unwrap_or(i64::MAX).into();
+    tx.query(bound.statements().pages[order as usize], &params, &mut |row| each(row.text(1)?))
+}
+
+/// Hands over the wire documents of all hosts that match, in order of their ids.
+pub fn each_of_business(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    filter: &HostFilter,
+    each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let bound = Bound::new(filter);
+    tx.query(bound.statements().all, &bound.params(business)[..3], &mut |row| each(row.text(1)?))
+}
+
+/// A filter as parameters.
+struct Bound<'a> {
+    filter: &'a HostFilter,
+    sets: String,
+    modules: String,
+}
+
+impl<'a> Bound<'a> {
+    fn new(filter: &'a HostFilter) -> Self {
+        let sets = id_list(filter.set_ids.iter().flatten().map(|id| id.get()));
+        let modules = id_list(filter.module_ids.iter().flatten().map(|id| id.get()));
+        Self { filter, sets, modules }
+    }
+
+    fn statements(&self) -> &'static Filtered {
+        let sets = usize::from(self.filter.set_ids.is_some());
+        let modules = usize::from(self.filter.module_ids.is_some());
+        &FILTERED[sets + 2 * modules]
+    }
+
+    fn params(&self, business: BusinessId) -> [Param<'_>; 5] {
+        [business.get().into(), (&self.sets).into(), (&self.modules).into(), Param::Int(0), Param::Int(0)]
+    }
 }

@@ -2,8 +2,11 @@
 //! decided already. One file per resource holds its statements and the functions over them; [`dialect`] holds what differs
 //! between engines.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod audit;
 pub mod business;
+pub mod check;
 pub mod cloud_area;
 pub mod dialect;
 pub mod directory;

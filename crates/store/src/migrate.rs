@@ -22,17 +22,10 @@ pub fn newest() -> i64 {
 
 /// The single statements of the steps that follow a version. Steps hold no semicolons but those between statements.
 pub(crate) fn steps_after(version: i64) -> impl Iterator<Item = (i64, Vec<&'static str>)> {
-    STEPS
-        .iter()
-        .filter(move |(number, _)| *number > version)
-        .map(|(number, text)| {
-            let statements = text
-                .split(';')
-                .map(str::trim)
-                .filter(|statement| !statement.is_empty())
-                .collect();
-            (*number, statements)
-        })
+    STEPS.iter().filter(move |(number, _)| *number > version).map(|(number, text)| {
+        let statements = text.split(';').map(str::trim).filter(|statement| !statement.is_empty()).collect();
+        (*number, statements)
+    })
 }
 
 /// The version of a store that has the `setting` table.
@@ -40,26 +33,20 @@ pub(crate) fn version(tx: &mut dyn Tx) -> Result<i64, StoreError> {
     let text = tx.find(READ_VERSION, &[], |row| row.text(0).map(str::to_owned))?;
     match text {
         None => Ok(0),
-        Some(text) => text
-            .parse()
-            .map_err(|_| StoreError::Unreadable(format!("schema version {text:?}"))),
+        Some(text) => text.parse().map_err(|_| StoreError::Unreadable(format!("schema version {text:?}"))),
     }
 }
 
 pub(crate) fn set_version(tx: &mut dyn Tx, version: i64) -> Result<(), StoreError> {
-    tx.execute(WRITE_VERSION, &[Param::Text(&version.to_string())])
-        .map(|_| ())
+    tx.execute(WRITE_VERSION, &[Param::Text(&version.to_string())]).map(|_| ())
 }
 
 /// A setting of the store, such as its time zone.
 pub fn find_setting(tx: &mut dyn Tx, name: &str) -> Result<Option<String>, StoreError> {
-    tx.find(READ_SETTING, &[name.into()], |row| {
-        row.text(0).map(str::to_owned)
-    })
+    tx.find(READ_SETTING, &[name.into()], |row| row.text(0).map(str::to_owned))
 }
 
 /// Writes a setting of the store.
 pub fn put_setting(tx: &mut dyn Tx, name: &str, value: &str) -> Result<(), StoreError> {
-    tx.execute(WRITE_SETTING, &[name.into(), value.into()])
-        .map(|_| ())
+    tx.execute(WRITE_SETTING, &[name.into(), value.into()]).map(|_| ())
 }

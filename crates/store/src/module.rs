@@ -73,10 +73,7 @@ pub fn list(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleRow>, StoreEr
 }
 
 /// All modules of a business, in order of their ids.
-pub fn list_of_business(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-) -> Result<Vec<ModuleRow>, StoreError> {
+pub fn list_of_business(tx: &mut dyn Tx, business: BusinessId) -> Result<Vec<ModuleRow>, StoreError> {
     tx.list(LIST, &[business.get().into()], read)
 }
 
@@ -86,11 +83,7 @@ pub fn list_built_in(tx: &mut dyn Tx, business: BusinessId) -> Result<Vec<Module
 }
 
 /// The built-in module of a kind (1 idle, 2 fault, 3 recycle), see [`rollcall_domain::module::BuiltIn`].
-pub fn find_built_in(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    kind: i64,
-) -> Result<Option<ModuleRow>, StoreError> {
+pub fn find_built_in(tx: &mut dyn Tx, business: BusinessId, kind: i64) -> Result<Option<ModuleRow>, StoreError> {
     tx.find(FIND_BUILT_IN, &[business.get().into(), kind.into()], read)
 }
 
@@ -106,11 +99,7 @@ pub fn find_named(
 }
 
 /// How many modules a business has, or one set of it.
-pub fn count(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    set: Option<SetId>,
-) -> Result<usize, StoreError> {
+pub fn count(tx: &mut dyn Tx, business: BusinessId, set: Option<SetId>) -> Result<usize, StoreError> {
     let business = business.get().into();
     crate::engine::size(match set {
         None => tx.number(COUNT, &[business])?,

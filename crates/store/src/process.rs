@@ -55,14 +55,10 @@ pub fn each_of_instance(
     instance: ServiceInstanceId,
     each: &mut dyn FnMut(ProcessRow<'_>),
 ) -> Result<(), StoreError> {
-    tx.query(
-        LIST_OF_INSTANCE,
-        &[business.get().into(), instance.get().into()],
-        &mut |row| {
-            each(read(row)?);
-            Ok(())
-        },
-    )
+    tx.query(LIST_OF_INSTANCE, &[business.get().into(), instance.get().into()], &mut |row| {
+        each(read(row)?);
+        Ok(())
+    })
 }
 
 /// Hands over every process of these instances, instance by instance.
@@ -73,14 +69,10 @@ pub fn each_of_instances(
     each: &mut dyn FnMut(ProcessRow<'_>),
 ) -> Result<(), StoreError> {
     let ids = id_list(instances.iter().map(|id| id.get()));
-    tx.query(
-        LIST_OF_INSTANCES,
-        &[business.get().into(), Param::Text(&ids)],
-        &mut |row| {
-            each(read(row)?);
-            Ok(())
-        },
-    )
+    tx.query(LIST_OF_INSTANCES, &[business.get().into(), Param::Text(&ids)], &mut |row| {
+        each(read(row)?);
+        Ok(())
+    })
 }
 
 /// What the processes of an instance hold of the unique rules.
@@ -89,17 +81,13 @@ pub fn keys_of_instance(
     business: BusinessId,
     instance: ServiceInstanceId,
 ) -> Result<Vec<ProcessKeys>, StoreError> {
-    tx.list(
-        KEYS_OF_INSTANCE,
-        &[business.get().into(), instance.get().into()],
-        |row| {
-            Ok(ProcessKeys {
-                name: row.text(0)?.to_owned(),
-                func_name: row.text(1)?.to_owned(),
-                start_param: row.text_or_null(2)?.map(str::to_owned),
-            })
-        },
-    )
+    tx.list(KEYS_OF_INSTANCE, &[business.get().into(), instance.get().into()], |row| {
+        Ok(ProcessKeys {
+            name: row.text(0)?.to_owned(),
+            func_name: row.text(1)?.to_owned(),
+            start_param: row.text_or_null(2)?.map(str::to_owned),
+        })
+    })
 }
 
 /// A process that no template owns, on its instance.
@@ -139,8 +127,5 @@ pub fn delete_of_instances(
     instances: &[ServiceInstanceId],
 ) -> Result<usize, StoreError> {
     let ids = id_list(instances.iter().map(|id| id.get()));
-    tx.execute(
-        DELETE_OF_INSTANCES,
-        &[business.get().into(), Param::Text(&ids)],
-    )
+    tx.execute(DELETE_OF_INSTANCES, &[business.get().into(), Param::Text(&ids)])
 }

@@ -47,15 +47,13 @@ impl Sequence {
 
 /// Takes `count` ids in a row and answers the first of them. Ids start at 1.
 pub fn take(tx: &mut dyn Tx, sequence: Sequence, count: usize) -> Result<i64, StoreError> {
-    let count =
-        i64::try_from(count).map_err(|_| StoreError::Defect("too many ids at once".into()))?;
+    let count = i64::try_from(count).map_err(|_| StoreError::Defect("too many ids at once".into()))?;
     let params = [sequence.name().into(), count.into()];
     let next = match tx.find(TAKE, &params, |row| row.int(0))? {
         Some(next) => next,
         None => {
             tx.execute(START, &[sequence.name().into(), 1.into()])?;
-            tx.find(TAKE, &params, |row| row.int(0))?
-                .ok_or_else(|| StoreError::Defect("a sequence vanished".into()))?
+            tx.find(TAKE, &params, |row| row.int(0))?.ok_or_else(|| StoreError::Defect("a sequence vanished".into()))?
         }
     };
     Ok(next - count)
@@ -64,6 +62,5 @@ pub fn take(tx: &mut dyn Tx, sequence: Sequence, count: usize) -> Result<i64, St
 /// Makes sure that ids up to and including this one are not given out.
 pub fn reserve_up_to(tx: &mut dyn Tx, sequence: Sequence, id: i64) -> Result<(), StoreError> {
     tx.execute(START, &[sequence.name().into(), 1.into()])?;
-    tx.execute(RAISE, &[sequence.name().into(), (id + 1).into()])
-        .map(|_| ())
+    tx.execute(RAISE, &[sequence.name().into(), (id + 1).into()]).map(|_| ())
 }

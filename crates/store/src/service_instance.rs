@@ -5,23 +5,23 @@ use crate::{Param, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
 use rollcall_domain::service_instance::NewServiceInstance;
 
-/// A page and a count for one combination of filters. `$1` business, `$2` text to look for in the name, `$3` module, `$4` hosts,
-/// `$5` instances, `$6` and `$7` limit and offset.
+/// The count and the pages of one combination of filters. `$1` is the business, `$2` a text to look for in the name; behind them
+/// come the values of the filters in the order module, hosts, instances, then limit and offset.
 macro_rules! filtered {
-    ($($filter:literal)?) => {
+    ($filter:literal, $limit:literal) => {
         Filtered {
-            count: concat!("SELECT count(*) FROM service_instance WHERE business_id = $1 AND {has name $2}", $($filter)?),
+            count: concat!("SELECT count(*) FROM service_instance WHERE business_id = $1 AND {has name $2}", $filter),
             pages: [
-                filtered!(@page $($filter)?; "id"),
-                filtered!(@page $($filter)?; "id DESC"),
-                filtered!(@page $($filter)?; "name, id"),
-                filtered!(@page $($filter)?; "name DESC, id DESC"),
+                filtered!(@page $filter, $limit, "id"),
+                filtered!(@page $filter, $limit, "id DESC"),
+                filtered!(@page $filter, $limit, "name, id"),
+                filtered!(@page $filter, $limit, "name DESC, id DESC"),
             ],
         }
     };
-    (@page $($filter:literal)?; $order:literal) => {
-        concat!("SELECT id, document FROM service_instance WHERE business_id = $1 AND {has name $2}", $($filter,)?
-            " ORDER BY ", $order, " LIMIT $6 OFFSET $7")
+    (@page $filter:literal, $limit:literal, $order:literal) => {
+        concat!("SELECT id, document FROM service_instance WHERE business_id = $1 AND {has name $2}", $filter,
+            " ORDER BY ", $order, $limit)
     };
 }
 
@@ -34,20 +34,18 @@ struct Filtered {
 /// By the bits: 1 module, 2 hosts, 4 instances. Served by `service_instance_module`, `service_instance_host`, the primary key,
 /// else `service_instance_business`.
 const FILTERED: [Filtered; 8] = [
-    filtered!(),
-    filtered!(" AND module_id = $3"),
-    filtered!(" AND host_id IN {ids $4}"),
-    filtered!(" AND module_id = $3 AND host_id IN {ids $4}"),
-    filtered!(" AND id IN {ids $5}"),
-    filtered!(" AND id IN {ids $5} AND module_id = $3"),
-    filtered!(" AND id IN {ids $5} AND host_id IN {ids $4}"),
-    filtered!(" AND id IN {ids $5} AND module_id = $3 AND host_id IN {ids $4}"),
+    filtered!("", " LIMIT $3 OFFSET $4"),
+    filtered!(" AND module_id = $3", " LIMIT $4 OFFSET $5"),
+    filtered!(" AND host_id IN {ids $3}", " LIMIT $4 OFFSET $5"),
+    filtered!(" AND module_id = $3 AND host_id IN {ids $4}", " LIMIT $5 OFFSET $6"),
+    filtered!(" AND id IN {ids $3}", " LIMIT $4 OFFSET $5"),
+    filtered!(" AND module_id = $3 AND id IN {ids $4}", " LIMIT $5 OFFSET $6"),
+    filtered!(" AND host_id IN {ids $3} AND id IN {ids $4}", " LIMIT $5 OFFSET $6"),
+    filtered!(" AND module_id = $3 AND host_id IN {ids $4} AND id IN {ids $5}", " LIMIT $6 OFFSET $7"),
 ];
 
 pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
-    FILTERED
-        .iter()
-        .flat_map(|filtered| filtered.pages.into_iter().chain([filtered.count]))
+    FILTERED.iter().flat_map(|filtered| filtered.pages.into_iter().chain([filtered.count]))
 }
 
 crate::statements! {
@@ -74,10 +72,7 @@ pub struct ServiceInstanceRow {
 }
 
 /// An instance by its id, of whatever business.
-pub fn find(
-    tx: &mut dyn Tx,
-    id: ServiceInstanceId,
-) -> Result<Option<ServiceInstanceRow>, StoreError> {
+pub fn find(tx: &mut dyn Tx, id: ServiceInstanceId) -> Result<Option<ServiceInstanceRow>, StoreError> {
     tx.find(FIND, &[id.get().into()], |row| {
         Ok(ServiceInstanceRow {
             business_id: BusinessId(row.int(0)?),
@@ -90,10 +85,7 @@ pub fn find(
 }
 
 /// Stores instances that follow no template, with their wire documents.
-pub fn insert(
-    tx: &mut dyn Tx,
-    instances: &[(NewServiceInstance<'_>, String)],
-) -> Result<(), StoreError> {
+pub fn insert(tx: &mut dyn Tx, instances: &[(NewServiceInstance<'_>, String)]) -> Result<(), StoreError> {
     let mut params = Vec::with_capacity(instances.len() * 6);
     for (instance, document) in instances {
         params.extend([
@@ -128,13 +120,9 @@ pub enum Order {
 }
 
 /// How many instances match.
-pub fn count(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    filter: &ServiceInstanceFilter,
-) -> Result<usize, StoreError> {
+pub fn count(tx: &mut dyn Tx, business: BusinessId, filter: &ServiceInstanceFilter) -> Result<usize, StoreError> {
     let bound = Bound::new(filter);
-    let number = tx.number(bound.statements().count, &bound.params(business)[..5])?;
+    let number = tx.number(bound.statements().count, &bound.params(business))?;
     usize::try_from(number).map_err(|_| StoreError::Unreadable("a count below zero".into()))
 }
 
@@ -149,16 +137,11 @@ pub fn each_of_page(
 ) -> Result<(), StoreError> {
     let bound = Bound::new(filter);
     let mut params = bound.params(business);
-    params[5] = i64::try_from(limit).unwrap_or(i64::MAX).into();
-    params[6] = i64::try_from(start).unwrap_or(i64::MAX).into();
-    tx.query(
-        bound.statements().pages[order as usize],
-        &params,
-        &mut |row| {
-            each(ServiceInstanceId(row.int(0)?), row.text(1)?);
-            Ok(())
-        },
-    )
+    params.extend([limit, start].map(|rows| Param::Int(i64::try_from(rows).unwrap_or(i64::MAX))));
+    tx.query(bound.statements().pages[order as usize], &params, &mut |row| {
+        each(ServiceInstanceId(row.int(0)?), row.text(1)?);
+        Ok(())
+    })
 }
 
 /// A filter as parameters.
@@ -178,22 +161,15 @@ impl<'a> Bound<'a> {
     fn statements(&self) -> &'static Filtered {
         let bit = |set: bool, bit: usize| if set { bit } else { 0 };
         let filter = self.filter;
-        &FILTERED[bit(filter.module_id.is_some(), 1)
-            + bit(filter.host_ids.is_some(), 2)
-            + bit(filter.ids.is_some(), 4)]
+        &FILTERED[bit(filter.module_id.is_some(), 1) + bit(filter.host_ids.is_some(), 2) + bit(filter.ids.is_some(), 4)]
     }
 
-    fn params(&self, business: BusinessId) -> [Param<'_>; 7] {
-        let module = self.filter.module_id.map_or(0, ModuleId::get);
-        [
-            business.get().into(),
-            (&self.filter.name_contains).into(),
-            module.into(),
-            (&self.hosts).into(),
-            (&self.ids).into(),
-            Param::Int(0),
-            Param::Int(0),
-        ]
+    fn params(&self, business: BusinessId) -> Vec<Param<'_>> {
+        let mut params = vec![business.get().into(), (&self.filter.name_contains).into()];
+        params.extend(self.filter.module_id.map(|module| Param::Int(module.get())));
+        params.extend(self.filter.host_ids.as_ref().map(|_| Param::Text(&self.hosts)));
+        params.extend(self.filter.ids.as_ref().map(|_| Param::Text(&self.ids)));
+        params
     }
 }
 
@@ -217,27 +193,19 @@ pub fn list_leaving(
 ) -> Result<Vec<LeavingInstance>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
     let staying = id_list(staying.iter().map(|id| id.get()));
-    tx.list(
-        LIST_LEAVING,
-        &[business.get().into(), (&hosts).into(), (&staying).into()],
-        |row| {
-            Ok(LeavingInstance {
-                id: ServiceInstanceId(row.int(0)?),
-                module_id: ModuleId(row.int(1)?),
-                host_id: HostId(row.int(2)?),
-                name: row.text(3)?.to_owned(),
-                document: row.text(4)?.to_owned(),
-            })
-        },
-    )
+    tx.list(LIST_LEAVING, &[business.get().into(), (&hosts).into(), (&staying).into()], |row| {
+        Ok(LeavingInstance {
+            id: ServiceInstanceId(row.int(0)?),
+            module_id: ModuleId(row.int(1)?),
+            host_id: HostId(row.int(2)?),
+            name: row.text(3)?.to_owned(),
+            document: row.text(4)?.to_owned(),
+        })
+    })
 }
 
 /// Removes instances; their processes must have gone before.
-pub fn delete(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    ids: &[ServiceInstanceId],
-) -> Result<usize, StoreError> {
+pub fn delete(tx: &mut dyn Tx, business: BusinessId, ids: &[ServiceInstanceId]) -> Result<usize, StoreError> {
     let ids = id_list(ids.iter().map(|id| id.get()));
     tx.execute(DELETE, &[business.get().into(), (&ids).into()])
 }

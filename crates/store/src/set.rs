@@ -53,12 +53,7 @@ pub fn find(tx: &mut dyn Tx, id: SetId) -> Result<Option<SetRow>, StoreError> {
 }
 
 /// The set of exactly this name under a parent.
-pub fn find_named(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    parent: i64,
-    name: &str,
-) -> Result<Option<SetId>, StoreError> {
+pub fn find_named(tx: &mut dyn Tx, business: BusinessId, parent: i64, name: &str) -> Result<Option<SetId>, StoreError> {
     let params = [business.get().into(), parent.into(), name.into()];
     tx.find(FIND_NAMED, &params, |row| row.int(0).map(SetId))
 }

@@ -32,4 +32,6 @@ pub fn every_statement() -> impl Iterator<Item = &'static str> {
         .flatten()
         .copied()
         .chain(crate::service_instance::filtered_statements())
+        .chain(crate::host::filtered_statements())
+        .chain(crate::check::statements())
 }

@@ -46,11 +46,7 @@ impl Decoder<'_> {
     /// Decodes a whole request. All faults are reported, not only the first.
     pub fn decode<T: Decode>(json: Json, from_query: bool) -> Result<T, Vec<Fault>> {
         let faults = RefCell::new(Vec::new());
-        let root = Decoder {
-            faults: &faults,
-            place: Place::Root,
-            from_query,
-        };
+        let root = Decoder { faults: &faults, place: Place::Root, from_query };
         let decoded = root.value(json);
         let faults = faults.into_inner();
         match decoded {
@@ -68,23 +64,22 @@ impl Decoder<'_> {
 
     /// The member of an object that belongs to a typed field.
     pub fn field<T: Decode>(&self, object: &mut Object, name: &str) -> Option<T> {
-        let at = Decoder {
-            faults: self.faults,
-            place: Place::Field(&self.place, name),
-            from_query: self.from_query,
-        };
+        let at = Decoder { faults: self.faults, place: Place::Field(&self.place, name), from_query: self.from_query };
         match object.remove_ignoring_case(name) {
             Some(json) => at.value(json),
             None => T::absent(&at),
         }
     }
 
+    /// As [`Decoder::field`], for an object that is handed on without that member.
+    pub fn take_field<T: Decode>(&self, mut object: Object, name: &str) -> (Object, Option<T>) {
+        let value = self.field(&mut object, name);
+        (object, value)
+    }
+
     /// Reports that this value is of the wrong type.
     pub fn mismatch<T>(&self, want: &'static str, got: &Json) -> Option<T> {
-        let reason = Reason::WrongType {
-            want,
-            got: got.kind(),
-        };
+        let reason = Reason::WrongType { want, got: got.kind() };
         self.fault(Fault::new(Cause::BodyUndecodable, self.path()).because(reason))
     }
 
@@ -198,11 +193,7 @@ impl<T: Decode> Decode for Vec<T> {
         let mut decoded = Vec::with_capacity(elements.len());
         let mut whole = true;
         for (i, element) in elements.into_iter().enumerate() {
-            let at = Decoder {
-                faults: at.faults,
-                place: Place::Index(&at.place, i),
-                from_query: at.from_query,
-            };
+            let at = Decoder { faults: at.faults, place: Place::Index(&at.place, i), from_query: at.from_query };
             match at.value(element) {
                 Some(element) => decoded.push(element),
                 None => whole = false,
@@ -300,11 +291,7 @@ mod tests {
     /// The decoder's own table: what a body does to a field (`gateway` 6.2, `instances` §2).
     #[test]
     fn what_a_field_accepts() {
-        let number = |text: &str| {
-            decode(text)
-                .map(|s| s.number)
-                .map_err(|f| f[0].path.to_string())
-        };
+        let number = |text: &str| decode(text).map(|s| s.number).map_err(|f| f[0].path.to_string());
         for (body, want) in [
             (r#"{"number":5}"#, Ok(5)),
             (r#"{}"#, Ok(0)),
@@ -316,10 +303,7 @@ mod tests {
             (r#"{"number":1,"number":2}"#, Ok(2)),
             (r#"{"number":5,"unknown":{"a":[1]}}"#, Ok(5)),
             (r#"{"number":9223372036854775807}"#, Ok(i64::MAX)),
-            (
-                r#"{"number":9223372036854775808}"#,
-                Err("number".to_string()),
-            ),
+            (r#"{"number":9223372036854775808}"#, Err("number".to_string())),
             (r#"{"number":"5"}"#, Err("number".to_string())),
             (r#"{"number":5.0}"#, Err("number".to_string())),
             (r#"{"number":5e0}"#, Err("number".to_string())),
@@ -333,10 +317,7 @@ mod tests {
             (r#"{"flag":"true"}"#, Err("flag".to_string())),
             (r#"{"numbers":{}}"#, Err("numbers".to_string())),
             (r#"{"numbers":[1,"2"]}"#, Err("numbers[1]".to_string())),
-            (
-                r#"{"inner":[{"id":1},{"id":"2"}]}"#,
-                Err("inner[1].id".to_string()),
-            ),
+            (r#"{"inner":[{"id":1},{"id":"2"}]}"#, Err("inner[1].id".to_string())),
             (r#"{"inner":[7]}"#, Err("inner[0]".to_string())),
             (r#"{"record":[]}"#, Err("record".to_string())),
         ] {
@@ -348,32 +329,20 @@ mod tests {
     fn null_and_absent_lists_differ_from_empty_ones_where_the_type_says_so() {
         assert_eq!(decode(r#"{"numbers":null}"#).unwrap().numbers, None);
         assert_eq!(decode(r#"{"numbers":[]}"#).unwrap().numbers, Some(vec![]));
-        assert_eq!(
-            decode(r#"{"numbers":[null]}"#).unwrap().numbers,
-            Some(vec![0])
-        );
+        assert_eq!(decode(r#"{"numbers":[null]}"#).unwrap().numbers, Some(vec![0]));
     }
 
     #[test]
     fn every_wrong_field_is_reported() {
-        let faults =
-            decode(r#"{"number":"a","inner":[{"id":[]},{"id":1},null,{"id":{}}],"flag":0}"#)
-                .unwrap_err();
+        let faults = decode(r#"{"number":"a","inner":[{"id":[]},{"id":1},null,{"id":{}}],"flag":0}"#).unwrap_err();
         let paths: Vec<_> = faults.iter().map(|f| f.path.as_str()).collect();
         assert_eq!(paths, ["number", "flag", "inner[0].id", "inner[3].id"]);
     }
 
     #[test]
     fn digits_of_a_query_string_are_integers() {
-        let object: Object = [("number".to_string(), Json::from("42"))]
-            .into_iter()
-            .collect();
-        assert_eq!(
-            Decoder::decode::<Sample>(Json::Object(object.clone()), true)
-                .unwrap()
-                .number,
-            42
-        );
+        let object: Object = [("number".to_string(), Json::from("42"))].into_iter().collect();
+        assert_eq!(Decoder::decode::<Sample>(Json::Object(object.clone()), true).unwrap().number, 42);
         assert!(Decoder::decode::<Sample>(Json::Object(object), false).is_err());
     }
 }

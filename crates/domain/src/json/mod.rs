@@ -46,14 +46,7 @@ impl Object {
     /// The member a typed field reads: the exact key, else the last one that differs in ASCII case only (`instances E102`).
     pub fn get_ignoring_case(&self, key: &str) -> Option<(&str, &Json)> {
         let exact = self.0.iter().find(|(k, _)| k == key);
-        exact
-            .or_else(|| {
-                self.0
-                    .iter()
-                    .rev()
-                    .find(|(k, _)| k.eq_ignore_ascii_case(key))
-            })
-            .map(|(k, v)| (k.as_str(), v))
+        exact.or_else(|| self.0.iter().rev().find(|(k, _)| k.eq_ignore_ascii_case(key))).map(|(k, v)| (k.as_str(), v))
     }
 
     /// Puts a value under a key, in the place of an older one if there is any.

@@ -38,29 +38,15 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Json, Malformed> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Json::Object(Object::new()));
     }
-    let state = State {
-        limits,
-        failed: RefCell::new(None),
-    };
+    let state = State { limits, failed: RefCell::new(None) };
     // The library's own recursion limit (128) stays on, above ours.
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let root = FieldPath::root();
-    let read = Value {
-        state: &state,
-        depth: 0,
-        at: At::Root(&root),
-    }
-    .deserialize(&mut reader)
-    .and_then(|value| reader.end().map(|()| value));
+    let read = Value { state: &state, depth: 0, at: At::Root(&root) }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value));
     read.map_err(|e| {
-        state
-            .failed
-            .borrow_mut()
-            .take()
-            .unwrap_or(Malformed::Syntax {
-                line: e.line(),
-                column: e.column(),
-            })
+        state.failed.borrow_mut().take().unwrap_or(Malformed::Syntax { line: e.line(), column: e.column() })
     })
 }
 
@@ -104,11 +90,7 @@ impl Value<'_> {
 
     fn deeper<E: serde::de::Error>(&self) -> Result<usize, E> {
         let limit = self.state.limits.depth;
-        if self.depth >= limit {
-            Err(self.fail(Malformed::TooDeep { limit }))
-        } else {
-            Ok(self.depth + 1)
-        }
+        if self.depth >= limit { Err(self.fail(Malformed::TooDeep { limit })) } else { Ok(self.depth + 1) }
     }
 
     fn text<E: serde::de::Error>(&self, text: String) -> Result<Json, E> {
@@ -128,10 +110,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
             // The library tells a broken surrogate pair only in words.
             if e.to_string().contains("surrogate") || e.to_string().contains("end of hex escape") {
                 let at = self.at.path();
-                self.state
-                    .failed
-                    .borrow_mut()
-                    .get_or_insert(Malformed::BadText { at });
+                self.state.failed.borrow_mut().get_or_insert(Malformed::BadText { at });
             }
         })
     }
@@ -178,11 +157,7 @@ impl<'de> Visitor<'de> for Value<'_> {
         let mut elements = Vec::new();
         loop {
             let at = At::Index(&self.at, elements.len());
-            match list.next_element_seed(Value {
-                state: self.state,
-                depth,
-                at,
-            })? {
+            match list.next_element_seed(Value { state: self.state, depth, at })? {
                 Some(element) => elements.push(element),
                 None => return Ok(Json::List(elements)),
             }
@@ -198,11 +173,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                 return Err(self.fail(Malformed::BadText { at: self.at.path() }));
             }
             let at = At::Field(&self.at, &key);
-            let value = members.next_value_seed(Value {
-                state: self.state,
-                depth,
-                at,
-            })?;
+            let value = members.next_value_seed(Value { state: self.state, depth, at })?;
             // Hashed only for wide objects: a body of many thousand keys must not cost their square.
             if object.len() < 16 {
                 match object.iter_mut().find(|(k, _)| *k == key) {
@@ -239,14 +210,8 @@ mod tests {
         let check = |text: &str, want: Json| assert_eq!(read(text), Ok(want), "{text}");
         check("9223372036854775807", Json::Int(i64::MAX));
         check("-9223372036854775808", Json::Int(i64::MIN));
-        check(
-            "9223372036854775808",
-            Json::Float(9_223_372_036_854_775_808.0),
-        );
-        check(
-            "99999999999999999999526",
-            Json::Float(99_999_999_999_999_999_999_526.0),
-        );
+        check("9223372036854775808", Json::Float(9_223_372_036_854_775_808.0));
+        check("99999999999999999999526", Json::Float(99_999_999_999_999_999_999_526.0));
         check("7.0", Json::Float(7.0));
         check("7e0", Json::Float(7.0));
         check("-0", Json::Float(-0.0));
@@ -266,37 +231,15 @@ mod tests {
         let wide: String = (0..200).map(|i| format!("\"k{i}\":{i},")).collect();
         let wide = read(&format!("{{{wide}\"k7\":\"last\",\"k150\":\"last\"}}")).unwrap();
         let wide = wide.as_object().unwrap();
-        assert_eq!(
-            (wide.len(), wide.get("k7"), wide.get("k150")),
-            (200, Some(&"last".into()), Some(&"last".into()))
-        );
+        assert_eq!((wide.len(), wide.get("k7"), wide.get("k150")), (200, Some(&"last".into()), Some(&"last".into())));
     }
 
     #[test]
     fn malformed_text_is_refused() {
-        for text in [
-            "{",
-            "[1",
-            "{\"a\":}",
-            "{} xx",
-            "nul",
-            "\"a",
-            "{\"a\" 1}",
-            "'a'",
-            "01",
-            "1e999",
-            "\u{feff}{}",
-        ] {
-            assert!(
-                matches!(read(text), Err(Malformed::Syntax { .. })),
-                "{text}: {:?}",
-                read(text)
-            );
+        for text in ["{", "[1", "{\"a\":}", "{} xx", "nul", "\"a", "{\"a\" 1}", "'a'", "01", "1e999", "\u{feff}{}"] {
+            assert!(matches!(read(text), Err(Malformed::Syntax { .. })), "{text}: {:?}", read(text));
         }
-        assert!(matches!(
-            parse(b"\"\xff\"", Limits::default()),
-            Err(Malformed::Syntax { .. })
-        ));
+        assert!(matches!(parse(b"\"\xff\"", Limits::default()), Err(Malformed::Syntax { .. })));
     }
 
     #[test]
@@ -318,13 +261,7 @@ mod tests {
             r#"{"a":[{"b":"\udc00"}]}"#,
         ] {
             let error = read(text).unwrap_err();
-            assert_eq!(
-                error,
-                Malformed::BadText {
-                    at: "a[0].b".into()
-                },
-                "{text}"
-            );
+            assert_eq!(error, Malformed::BadText { at: "a[0].b".into() }, "{text}");
         }
         assert_eq!(read(r#""\ud83d\ude00""#), Ok(Json::Text("😀".into())));
     }

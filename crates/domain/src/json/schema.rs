@@ -44,12 +44,7 @@ impl Schema {
 
     /// An object that always has these members.
     pub fn object<const N: usize>(members: [(&'static str, Schema); N]) -> Self {
-        let field = |(name, schema)| Field {
-            name,
-            description: "",
-            schema,
-            always: true,
-        };
+        let field = |(name, schema)| Field { name, description: "", schema, always: true };
         Schema::Object(members.into_iter().map(field).collect())
     }
 

@@ -10,9 +10,7 @@ pub struct JsonWriter {
 impl JsonWriter {
     /// An empty buffer with room for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self {
-            text: String::with_capacity(bytes),
-        }
+        Self { text: String::with_capacity(bytes) }
     }
 
     /// Text that is JSON already: punctuation, a key with its colon, a stored document.
@@ -23,10 +21,7 @@ impl JsonWriter {
 
     /// A comma, unless the element about to be written is the first of its list or object.
     pub fn separate(&mut self) -> &mut Self {
-        if !matches!(
-            self.text.as_bytes().last(),
-            None | Some(b'[' | b'{' | b':' | b',')
-        ) {
+        if !matches!(self.text.as_bytes().last(), None | Some(b'[' | b'{' | b':' | b',')) {
             self.text.push(',');
         }
         self
@@ -109,9 +104,9 @@ fn write_value(out: &mut String, value: &super::Json) {
         Json::Bool(false) => out.push_str("false"),
         Json::Int(number) => out.push_str(&number.to_string()),
         // serde_json prints what reads back as the same number.
-        Json::Float(number) => out.push_str(
-            &serde_json::Number::from_f64(*number).map_or("null".into(), |n| n.to_string()),
-        ),
+        Json::Float(number) => {
+            out.push_str(&serde_json::Number::from_f64(*number).map_or("null".into(), |n| n.to_string()))
+        }
         Json::Text(text) => write_text(out, text),
         Json::List(elements) => {
             out.push('[');

@@ -17,7 +17,8 @@ pub(super) static SERVICE_STATUS: Choices =
 pub(super) static MODULE_TYPE: Choices =
     Choices { of: &[("1", "普通"), ("2", "数据库")], default: Some("1"), listed: "1, 2" };
 
-pub(super) static SLA: Choices = Choices { of: &[("1", "L1"), ("2", "L2"), ("3", "L3")], default: None, listed: "1, 2, 3" };
+pub(super) static SLA: Choices =
+    Choices { of: &[("1", "L1"), ("2", "L2"), ("3", "L3")], default: None, listed: "1, 2, 3" };
 
 pub(super) static CARRIER: Choices =
     Choices {
@@ -80,8 +81,11 @@ pub(super) static ARCHITECTURE: Choices =
 pub(super) static ADDRESSING: Choices =
     Choices { of: &[("static", "静态"), ("dynamic", "动态")], default: Some("static"), listed: "static, dynamic" };
 
-pub(super) static PROTOCOL: Choices =
-    Choices { of: &[("1", "TCP"), ("2", "UDP"), ("3", "TCP6"), ("4", "UDP6")], default: Some("1"), listed: "1, 2, 3, 4" };
+pub(super) static PROTOCOL: Choices = Choices {
+    of: &[("1", "TCP"), ("2", "UDP"), ("3", "TCP6"), ("4", "UDP6")],
+    default: Some("1"),
+    listed: "1, 2, 3, 4",
+};
 
 /// Codes of GB/T 2260.
 pub(super) static PROVINCE: Choices = Choices {

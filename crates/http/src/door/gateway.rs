@@ -107,6 +107,8 @@ fn no_user(refusal: &UserRefusal, language: Language) -> &'static str {
             language.pick("this app may not name a user by bk_username", "该应用不能通过 bk_username 指定用户")
         }
         UserRefusal::BadName => language.pick("bk_username is not a user name", "bk_username 不是合法的用户名"),
-        UserRefusal::Nothing => language.pick("no user: send bk_token or bk_username", "缺少用户：请提供 bk_token 或 bk_username"),
+        UserRefusal::Nothing => {
+            language.pick("no user: send bk_token or bk_username", "缺少用户：请提供 bk_token 或 bk_username")
+        }
     }
 }

@@ -116,7 +116,9 @@ pub(super) struct User {
 /// Why no user is established.
 pub(super) enum UserRefusal {
     /// A token was sent and is not valid. It does not fall through to a weaker rule.
-    BadToken { beside_username: bool },
+    BadToken {
+        beside_username: bool,
+    },
     BadAccessToken,
     /// An app that may not speak for its users named one.
     AppMayNotName,

@@ -22,12 +22,15 @@ pub const SECRET: &str = "an-app-secret-of-enough-length";
 /// The user of requests that name none.
 pub const USER: &str = "ops";
 
+/// Puts an engine around the engine.
+type Wrap = Box<dyn FnOnce(Arc<dyn Engine>) -> Arc<dyn Engine>>;
+
 /// How to make a [`TestApp`].
 pub struct Builder {
     settings: Settings,
     administrators: Vec<String>,
     login_free: bool,
-    wrap: Box<dyn FnOnce(Arc<dyn Engine>) -> Arc<dyn Engine>>,
+    wrap: Wrap,
     limits: TimeLimits,
 }
 
@@ -108,7 +111,16 @@ impl Builder {
         });
         let address = address.recv().unwrap();
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        TestApp { address, file, token: token_text.into(), store, agent, stop: Some(stop), thread: Some(thread), _folder: folder }
+        TestApp {
+            address,
+            file,
+            token: token_text.into(),
+            store,
+            agent,
+            stop: Some(stop),
+            thread: Some(thread),
+            _folder: folder,
+        }
     }
 }
 

@@ -35,12 +35,7 @@ impl Connection {
     pub(super) fn open_writer(options: &Options) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let connection = Self::open(&options.file, flags, options.vfs.as_deref())?;
-        let pragma = |name: &str, value: &str| {
-            connection
-                .inner
-                .pragma_update(None, name, value)
-                .map_err(translate)
-        };
+        let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
         pragma("page_size", "4096")?;
         pragma("journal_mode", "WAL")?;
         pragma("synchronous", "FULL")?;
@@ -54,12 +49,7 @@ impl Connection {
     pub(super) fn open_reader(options: &Options) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let connection = Self::open(&options.file, flags, options.vfs.as_deref())?;
-        let pragma = |name: &str, value: &str| {
-            connection
-                .inner
-                .pragma_update(None, name, value)
-                .map_err(translate)
-        };
+        let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
         pragma("query_only", "ON")?;
         pragma("cache_size", &format!("-{}", options.cache_kib))?;
         Ok(connection)
@@ -77,8 +67,7 @@ impl Connection {
             Some(vfs) => rusqlite::Connection::open_with_flags_and_vfs(file, flags, vfs),
             None => rusqlite::Connection::open_with_flags(file, flags),
         };
-        let mut inner = opened
-            .map_err(|e| StoreError::Unavailable(format!("cannot open {}: {e}", file.display())))?;
+        let mut inner = opened.map_err(|e| StoreError::Unavailable(format!("cannot open {}: {e}", file.display())))?;
         inner.busy_timeout(BUSY_TIMEOUT).map_err(translate)?;
         inner.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
         let start = Instant::now();
@@ -88,26 +77,14 @@ impl Connection {
             let at = seen.load(Ordering::Relaxed);
             at != 0 && elapsed_ns(start) > at
         };
-        inner
-            .progress_handler(STEPS_BETWEEN_CLOCKS, Some(over))
-            .map_err(translate)?;
-        let deadline = Deadline {
-            start,
-            at_ns,
-            limit: Duration::ZERO,
-        };
-        Ok(Self {
-            inner,
-            translated: HashMap::new(),
-            deadline,
-        })
+        inner.progress_handler(STEPS_BETWEEN_CLOCKS, Some(over)).map_err(translate)?;
+        let deadline = Deadline { start, at_ns, limit: Duration::ZERO };
+        Ok(Self { inner, translated: HashMap::new(), deadline })
     }
 
     /// From now on statements end with [`StoreError::Deadline`] after this time; `None`: never.
     pub(super) fn limit_time(&mut self, limit: Option<Duration>) {
-        let at = limit.map_or(0, |limit| {
-            elapsed_ns(self.deadline.start) + saturating_ns(limit)
-        });
+        let at = limit.map_or(0, |limit| elapsed_ns(self.deadline.start) + saturating_ns(limit));
         self.deadline.limit = limit.unwrap_or_default();
         self.deadline.at_ns.store(at, Ordering::Relaxed);
     }
@@ -149,19 +126,12 @@ impl Connection {
     }
 
     fn control(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        self.inner
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.raw_execute())
-            .map(|_| ())
-            .map_err(translate)
+        self.inner.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(translate)
     }
 
     /// Runs a statement that is not worth a place in the cache: a step of a migration.
     pub(super) fn execute_once(&mut self, sql: &str) -> Result<(), StoreError> {
-        self.inner
-            .execute(&dialect::for_sqlite(sql), [])
-            .map(|_| ())
-            .map_err(translate)
+        self.inner.execute(&dialect::for_sqlite(sql), []).map(|_| ()).map_err(translate)
     }
 
     pub(super) fn has_table(&self, name: &str) -> Result<bool, StoreError> {
@@ -169,23 +139,24 @@ impl Connection {
     }
 
     pub(super) fn vacuum_into(&self, to: &Path) -> Result<(), StoreError> {
-        let to = to
-            .to_str()
-            .ok_or_else(|| StoreError::Unavailable("the file name is not UTF-8".into()))?;
-        self.inner
-            .execute("VACUUM INTO ?1", [to])
-            .map(|_| ())
-            .map_err(translate)
+        let to = to.to_str().ok_or_else(|| StoreError::Unavailable("the file name is not UTF-8".into()))?;
+        self.inner.execute("VACUUM INTO ?1", [to]).map(|_| ()).map_err(translate)
+    }
+
+    /// Leaves WAL mode and takes the whole file until this connection is dropped; an error while anybody else has it open.
+    pub(super) fn lock_out_others(&self) -> Result<(), StoreError> {
+        let in_use = |error: rusqlite::Error| match translate(error) {
+            StoreError::Conflict(_) => StoreError::Unavailable("it is in use by another process".into()),
+            error => error,
+        };
+        self.inner.busy_timeout(Duration::from_millis(500)).map_err(in_use)?;
+        self.inner.pragma_update(None, "journal_mode", "DELETE").map_err(in_use)?;
+        self.inner.execute_batch("BEGIN EXCLUSIVE").map_err(in_use)
     }
 
     pub(super) fn integrity(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self
-            .inner
-            .prepare("PRAGMA integrity_check")
-            .map_err(translate)?;
-        let lines = statement
-            .query_map([], |row| row.get::<_, String>(0))
-            .map_err(translate)?;
+        let mut statement = self.inner.prepare("PRAGMA integrity_check").map_err(translate)?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0)).map_err(translate)?;
         let lines = lines.collect::<Result<Vec<_>, _>>().map_err(translate)?;
         Ok(if lines == ["ok"] { Vec::new() } else { lines })
     }
@@ -197,10 +168,7 @@ impl Connection {
         params: &[Param<'_>],
     ) -> Result<rusqlite::CachedStatement<'_>, StoreError> {
         let key = (sql.as_ptr() as usize, sql.len());
-        let translated = self
-            .translated
-            .entry(key)
-            .or_insert_with(|| dialect::for_sqlite(sql).into_boxed_str());
+        let translated = self.translated.entry(key).or_insert_with(|| dialect::for_sqlite(sql).into_boxed_str());
         let mut statement = self.inner.prepare_cached(translated).map_err(translate)?;
         bind(&mut statement, params)?;
         Ok(statement)
@@ -208,9 +176,7 @@ impl Connection {
 
     fn error(&self, error: rusqlite::Error) -> StoreError {
         if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
-            return StoreError::Deadline(
-                u64::try_from(self.deadline.limit.as_millis()).unwrap_or(u64::MAX),
-            );
+            return StoreError::Deadline(u64::try_from(self.deadline.limit.as_millis()).unwrap_or(u64::MAX));
         }
         translate(error)
     }
@@ -224,10 +190,7 @@ fn saturating_ns(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
-fn bind(
-    statement: &mut rusqlite::CachedStatement<'_>,
-    params: &[Param<'_>],
-) -> Result<(), StoreError> {
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), StoreError> {
     for (i, param) in params.iter().enumerate() {
         let bound = match param {
             Param::Null => statement.raw_bind_parameter(i + 1, rusqlite::types::Null),
@@ -264,12 +227,7 @@ impl Tx for Connection {
         self.prepare(sql, params)?.raw_execute().map_err(translate)
     }
 
-    fn insert_many(
-        &mut self,
-        sql: &'static str,
-        width: usize,
-        params: &[Param<'_>],
-    ) -> Result<(), StoreError> {
+    fn insert_many(&mut self, sql: &'static str, width: usize, params: &[Param<'_>]) -> Result<(), StoreError> {
         // In SQLite a prepared statement in a loop is the fastest bulk insert there is.
         let mut rows = params.chunks(width);
         let Some(first) = rows.next() else {
@@ -293,10 +251,7 @@ impl SqliteRow<'_, '_> {
     }
 
     fn unexpected<T>(column: usize, value: ValueRef<'_>) -> Result<T, StoreError> {
-        Err(StoreError::Unreadable(format!(
-            "column {column} holds {}",
-            value.data_type()
-        )))
+        Err(StoreError::Unreadable(format!("column {column} holds {}", value.data_type())))
     }
 }
 
@@ -320,8 +275,7 @@ impl Row for SqliteRow<'_, '_> {
             ValueRef::Null => Ok(None),
             ValueRef::Text(bytes) => {
                 let text = std::str::from_utf8(bytes);
-                text.map(Some)
-                    .map_err(|_| StoreError::Unreadable(format!("column {column} is not UTF-8")))
+                text.map(Some).map_err(|_| StoreError::Unreadable(format!("column {column} is not UTF-8")))
             }
             other => Self::unexpected(column, other),
         }
@@ -336,10 +290,7 @@ pub(super) fn translate(error: rusqlite::Error) -> StoreError {
     let text = message.clone().unwrap_or_else(|| code.to_string());
     match code.code {
         ErrorCode::ConstraintViolation
-            if matches!(
-                code.extended_code,
-                ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-            ) =>
+            if matches!(code.extended_code, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) =>
         {
             StoreError::Unique(text)
         }

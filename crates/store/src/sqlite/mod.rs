@@ -2,6 +2,7 @@
 //! readers take a connection from a small pool and use it on the spot.
 
 mod connection;
+mod copy;
 mod pool;
 mod writer;
 
@@ -36,15 +37,7 @@ pub struct Options {
 impl Options {
     /// The usual settings for a file.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self {
-            file: file.into(),
-            readers: 8,
-            queue: 4096,
-            group: 256,
-            cache_kib: 4096,
-            vfs: None,
-            observer: None,
-        }
+        Self { file: file.into(), readers: 8, queue: 4096, group: 256, cache_kib: 4096, vfs: None, observer: None }
     }
 }
 
@@ -58,22 +51,15 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens a store, makes it if there is none, and brings its schema up to date.
     pub fn open(options: Options) -> Result<Self, StoreError> {
+        if options.vfs.is_none() {
+            copy::create_store_file(&options.file)?;
+        }
         let mut connection = Connection::open_writer(&options)?;
         bring_up_to_date(&mut connection)?;
         let readers = Pool::new(options.clone())?;
         let file = options.file.clone();
         let writer = Writer::start(connection, &options)?;
-        Ok(Self {
-            file,
-            readers,
-            writer,
-        })
-    }
-
-    /// Copies a live store into a new file, consistent as of now.
-    pub fn backup(file: &Path, to: &Path) -> Result<(), StoreError> {
-        let connection = Connection::open_existing(file)?;
-        connection.vacuum_into(to)
+        Ok(Self { file, readers, writer })
     }
 
     /// What SQLite's own integrity check finds wrong; nothing when all is well.
@@ -84,28 +70,18 @@ impl Sqlite {
     /// The schema version of a file, without changing it.
     pub fn schema_version(file: &Path) -> Result<i64, StoreError> {
         let mut connection = Connection::open_existing(file)?;
-        if connection.has_table("setting")? {
-            migrate::version(&mut connection)
-        } else {
-            Ok(0)
-        }
+        if connection.has_table("setting")? { migrate::version(&mut connection) } else { Ok(0) }
     }
 }
 
 /// Runs the steps that are missing, each in a transaction of its own.
 fn bring_up_to_date(connection: &mut Connection) -> Result<(), StoreError> {
     connection.begin()?;
-    let version = if connection.has_table("setting")? {
-        migrate::version(connection)?
-    } else {
-        0
-    };
+    let version = if connection.has_table("setting")? { migrate::version(connection)? } else { 0 };
     if version > migrate::newest() {
         connection.roll_back();
         let newest = migrate::newest();
-        let text = format!(
-            "its schema is version {version}, this program knows {newest}: use a newer program"
-        );
+        let text = format!("its schema is version {version}, this program knows {newest}: use a newer program");
         return Err(StoreError::Unavailable(text));
     }
     for (number, statements) in migrate::steps_after(version) {

@@ -23,11 +23,7 @@ impl Pool {
     pub(super) fn new(options: Options) -> Result<Self, StoreError> {
         // The first one now, so that a store that cannot be read is told at start.
         let idle = vec![Connection::open_reader(&options)?];
-        Ok(Self {
-            options,
-            state: Mutex::new(State { idle, open: 1 }),
-            returned: Condvar::new(),
-        })
+        Ok(Self { options, state: Mutex::new(State { idle, open: 1 }), returned: Condvar::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -40,23 +36,14 @@ impl Pool {
         if state.idle.is_empty() && state.open < self.options.readers {
             state.open += 1;
             drop(state);
-            let opened =
-                Connection::open_reader(&self.options).inspect_err(|_| self.state().open -= 1)?;
-            return Ok(Lent {
-                pool: self,
-                connection: Some(opened),
-            });
+            let opened = Connection::open_reader(&self.options).inspect_err(|_| self.state().open -= 1)?;
+            return Ok(Lent { pool: self, connection: Some(opened) });
         }
-        let waited = self
-            .returned
-            .wait_timeout_while(state, patience, |state| state.idle.is_empty());
+        let waited = self.returned.wait_timeout_while(state, patience, |state| state.idle.is_empty());
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let late = StoreError::Deadline(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
         let connection = state.idle.pop().ok_or(late)?;
-        Ok(Lent {
-            pool: self,
-            connection: Some(connection),
-        })
+        Ok(Lent { pool: self, connection: Some(connection) })
     }
 }
 
@@ -71,17 +58,13 @@ impl Deref for Lent<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.connection
-            .as_ref()
-            .expect("a connection on loan is there until the loan ends")
+        self.connection.as_ref().expect("a connection on loan is there until the loan ends")
     }
 }
 
 impl DerefMut for Lent<'_> {
     fn deref_mut(&mut self) -> &mut Connection {
-        self.connection
-            .as_mut()
-            .expect("a connection on loan is there until the loan ends")
+        self.connection.as_mut().expect("a connection on loan is there until the loan ends")
     }
 }
 

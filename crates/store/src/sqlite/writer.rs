@@ -36,19 +36,11 @@ impl Writer {
             .name("writer".into())
             .spawn(move || thread.serve(&work))
             .map_err(|e| StoreError::Unavailable(format!("cannot start the writer: {e}")))?;
-        Ok(Self {
-            queue: Mutex::new(Some(queue)),
-            waiting,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { queue: Mutex::new(Some(queue)), waiting, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) fn submit(&self, work: Work) {
-        let queue = self
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(queue) = queue else {
             return (work.done)(Err(Stop::Failed(StoreError::Closed)));
         };
@@ -64,17 +56,8 @@ impl Writer {
     }
 
     pub(super) fn close(&self) {
-        drop(
-            self.queue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
             && thread.join().is_err()
         {
@@ -154,9 +137,7 @@ impl WriterThread {
                 }
             }
         }
-        self.connection
-            .commit()
-            .inspect_err(|_| self.connection.roll_back())?;
+        self.connection.commit().inspect_err(|_| self.connection.roll_back())?;
         Ok(verdicts)
     }
 
@@ -170,9 +151,7 @@ impl WriterThread {
             self.connection.savepoint()?;
             runs += 1;
             let run = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut self.connection)));
-            let verdict = run.unwrap_or_else(|_| {
-                Err(Stop::Failed(StoreError::Defect("panic in a write".into())))
-            });
+            let verdict = run.unwrap_or_else(|_| Err(Stop::Failed(StoreError::Defect("panic in a write".into()))));
             if verdict.is_ok() {
                 self.connection.release()?;
                 return Ok(verdict);

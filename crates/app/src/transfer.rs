@@ -1,0 +1,357 @@
+//! Hosts between modules: transfer_host_module, transfer_host_to_idlemodule, transfer_resourcehost_to_idlemodule
+//! (`topology` 10.3 to 10.5). A module that a host leaves takes the host's service instances there with it.
+
+use crate::access::right;
+use crate::host::audit_entry;
+use crate::journal::Journal;
+use crate::operation::Serve;
+use crate::process_instance::failure;
+use crate::{Context, OpError, Reply};
+use rollcall_domain::bind_info::HostAddresses;
+use rollcall_domain::business::BusinessStatus;
+use rollcall_domain::fault::{Cause, Failure, Fault};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, SUPPLIER_ACCOUNT, ServiceInstanceId};
+use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Schema, parse};
+use rollcall_domain::module::BuiltIn;
+use rollcall_domain::transfer::{
+    BusinessState, ModulePlace, Relation, TransferKind, TransferPlan, TransferRequest, TransferState, plan_transfer,
+};
+use rollcall_domain::wire_input;
+use rollcall_store::audit::AuditRow;
+use rollcall_store::business::BusinessRow;
+use rollcall_store::event::EventKind;
+use rollcall_store::host::{self as store, HostModuleRow, Joining, PlaceRow};
+use rollcall_store::service_instance::LeavingInstance;
+use rollcall_store::{StoreError, Tx};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+wire_input! {
+    /// What transfer_host_module takes.
+    pub struct ToModules {
+        /// The business of the hosts and of the modules.
+        pub business_id: i64 = "bk_biz_id",
+        /// The hosts.
+        pub host_ids: Vec<i64> = "bk_host_id",
+        /// The modules they go to; none of them built in.
+        pub module_ids: Vec<i64> = "bk_module_id",
+        /// The hosts stay in the ordinary modules they are in.
+        pub is_increment: bool = "is_increment",
+        /// Make no service instances from the templates of the modules. There are no templates yet, so none are made.
+        pub disable_auto_create: bool = "disable_auto_create",
+    }
+}
+
+wire_input! {
+    /// What transfer_host_to_idlemodule takes.
+    pub struct ToIdle {
+        /// The business of the hosts.
+        pub business_id: i64 = "bk_biz_id",
+        /// The hosts.
+        pub host_ids: Vec<i64> = "bk_host_id",
+    }
+}
+
+wire_input! {
+    /// What transfer_resourcehost_to_idlemodule takes.
+    pub struct FromPool {
+        /// The business the hosts go to.
+        pub business_id: i64 = "bk_biz_id",
+        /// Hosts of the pool.
+        pub host_ids: Vec<i64> = "bk_host_id",
+    }
+}
+
+fn business_of(stated: i64) -> Result<BusinessId, Fault> {
+    match stated {
+        1.. => Ok(BusinessId(stated)),
+        _ => Err(Fault::new(Cause::ParamInvalid, "bk_biz_id")),
+    }
+}
+
+impl Serve for ToModules {
+    fn output() -> Schema {
+        Schema::Null
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business = business_of(self.business_id)?;
+        context.access.require::<right::EditServiceInstance>(business)?;
+        let hosts: Vec<_> = self.host_ids.iter().copied().map(HostId).collect();
+        let targets: Vec<_> = self.module_ids.iter().copied().map(ModuleId).collect();
+        let request = TransferRequest {
+            source: business,
+            business,
+            hosts: &hosts,
+            targets: &targets,
+            kind: TransferKind::Ordinary { is_increment: self.is_increment },
+        };
+        let row = rollcall_store::business::find(tx, business)?;
+        let loaded = Loaded::read(context, tx, &request)?;
+        loaded.carry_out(context, tx, row, &request)
+    }
+}
+
+impl Serve for ToIdle {
+    fn output() -> Schema {
+        Schema::Null
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business = business_of(self.business_id)?;
+        context.access.require::<right::EditServiceInstance>(business)?;
+        let hosts: Vec<_> = self.host_ids.iter().copied().map(HostId).collect();
+        let row = rollcall_store::business::find(tx, business)?;
+        let idle = rollcall_store::module::find_built_in(tx, business, BuiltIn::Idle.kind())?;
+        let (Some(row), Some(idle)) = (row, idle) else {
+            return Err(Fault::new(Cause::HostNotPlaced, "bk_biz_id").into());
+        };
+        let request = TransferRequest {
+            source: business,
+            business,
+            hosts: &hosts,
+            targets: &[idle.id],
+            kind: TransferKind::BuiltIn,
+        };
+        let loaded = Loaded::read(context, tx, &request)?;
+        loaded.carry_out(context, tx, Some(row), &request)
+    }
+}
+
+impl Serve for FromPool {
+    fn output() -> Schema {
+        Schema::Null
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business = business_of(self.business_id)?;
+        context.access.require::<right::AssignHostToBusiness>(business)?;
+        if business == BusinessId::POOL {
+            return Err(Fault::new(Cause::HostInPool, "bk_biz_id").into());
+        }
+        let absent = || OpError::from(Fault::new(Cause::NotFound, "bk_biz_id"));
+        let row = rollcall_store::business::find(tx, business)?.ok_or_else(absent)?;
+        let idle = rollcall_store::module::find_built_in(tx, business, BuiltIn::Idle.kind())?.ok_or_else(absent)?;
+        let hosts: Vec<_> = self.host_ids.iter().copied().map(HostId).collect();
+        let request = TransferRequest {
+            source: BusinessId::POOL,
+            business,
+            hosts: &hosts,
+            targets: &[idle.id],
+            kind: TransferKind::BuiltIn,
+        };
+        let loaded = Loaded::read(context, tx, &request)?;
+        if row.status == BusinessStatus::Enabled {
+            // Hosts of businesses and hosts that are not there answer alike: nobody learns which they are.
+            loaded.check_in_pool(&hosts)?;
+        }
+        loaded.carry_out(context, tx, Some(row), &request)
+    }
+}
+
+/// What a transfer looks at: the relations of its hosts that the caller may know of, and the modules concerned with their names.
+struct Loaded {
+    relations: Vec<HostModuleRow>,
+    places: HashMap<ModuleId, PlaceRow>,
+}
+
+impl Loaded {
+    fn read(context: &Context, tx: &mut dyn Tx, request: &TransferRequest<'_>) -> Result<Self, OpError> {
+        let mut relations = store::modules_of(tx, request.hosts)?;
+        relations.retain(|row| {
+            let owner = row.business_id;
+            owner == request.source
+                || context.access.find::<right::EditServiceInstance>(owner).is_some()
+                || (owner == BusinessId::POOL
+                    && context.access.find::<right::AssignHostToBusiness>(request.business).is_some())
+        });
+        let modules: BTreeSet<_> =
+            relations.iter().map(|row| row.module_id).chain(request.targets.iter().copied()).collect();
+        let modules: Vec<_> = modules.into_iter().collect();
+        let places = store::places(tx, &modules)?.into_iter().map(|row| (row.module_id, row)).collect();
+        Ok(Self { relations, places })
+    }
+
+    /// Hosts must be in the pool's idle module or in one of its directories (`topology` 10.5).
+    fn check_in_pool(&self, hosts: &[HostId]) -> Result<(), Failure> {
+        let in_pool = |row: &&HostModuleRow| {
+            let kind = self.places.get(&row.module_id).map(|place| place.kind);
+            row.business_id == BusinessId::POOL && matches!(kind, Some(ModulePlace::IDLE | ModulePlace::DIRECTORY))
+        };
+        let inside: BTreeSet<_> = self.relations.iter().filter(in_pool).map(|row| row.host_id).collect();
+        let outside = hosts.iter().enumerate().filter(|(_, host)| !inside.contains(host)).map(|(i, host)| {
+            Fault::new(Cause::HostsNotInModule, FieldPath::of("bk_host_id").index(i)).named(host.to_string())
+        });
+        Failure::check(outside.collect())
+    }
+
+    /// Decides and applies.
+    fn carry_out(
+        &self,
+        context: &Context,
+        tx: &mut dyn Tx,
+        business: Option<BusinessRow>,
+        request: &TransferRequest<'_>,
+    ) -> Result<Reply, OpError> {
+        let state = TransferState {
+            business: business
+                .as_ref()
+                .map(|row| BusinessState { is_archived: row.status == BusinessStatus::Disabled }),
+            modules: self.places.values().map(place_of).collect(),
+            relations: self.relations.iter().map(|row| (row.host_id, row.module_id)).collect(),
+        };
+        let plan = plan_transfer(&state, request).map_err(failure)?;
+        let name = business.map(|row| row.name).unwrap_or_default();
+        if !plan.moves.is_empty() {
+            self.apply(context, tx, &plan, &name, request)?;
+        }
+        Ok(Reply::null())
+    }
+
+    fn apply(
+        &self,
+        context: &Context,
+        tx: &mut dyn Tx,
+        plan: &TransferPlan,
+        business_name: &str,
+        request: &TransferRequest<'_>,
+    ) -> Result<(), OpError> {
+        let mut journal = Journal::default();
+        let hosts = plan.hosts();
+        let leaving = rollcall_store::service_instance::list_leaving(tx, request.source, &hosts, &plan.kept_modules())?;
+        remove_instances(tx, request.source, &leaving, &mut journal)?;
+
+        store::leave(tx, &hosts, &plan.left_modules())?;
+        let joining: Vec<_> = plan.joining().map(|relation| joining_of(&relation)).collect();
+        store::join(tx, &joining)?;
+        for relation in plan.leaving() {
+            let row = joining_of(&relation);
+            journal.deleted(EventKind::HostModule, row.business_id, row.host_id.get(), relation_document(&row));
+        }
+        for row in &joining {
+            journal.created(EventKind::HostModule, row.business_id, row.host_id.get(), relation_document(row));
+        }
+
+        let source_name = if request.source == request.business {
+            business_name.to_owned()
+        } else {
+            rollcall_store::business::find(tx, request.source)?.map(|row| row.name).unwrap_or_default()
+        };
+        let action = match (request.source, request.business) {
+            (source, target) if source == target => "transfer_host_module",
+            (BusinessId::POOL, _) => "assign_host",
+            (_, BusinessId::POOL) => "unassign_host",
+            _ => "transfer_host_module",
+        };
+        let addresses = store::addresses(tx, &hosts)?;
+        for host in &plan.moves {
+            let mut out = JsonWriter::with_capacity(512);
+            out.raw("{\"pre_data\":");
+            self.write_whereabouts(&mut out, request.source, &source_name, &host.before);
+            out.raw(",\"cur_data\":");
+            self.write_whereabouts(&mut out, request.business, business_name, &host.after);
+            out.raw("}");
+            let address = addresses.get(&host.host_id).map(HostAddresses::name_prefix).unwrap_or_default();
+            journal.audit(audit_entry(request.business, action, host.host_id, address, out.finish()));
+        }
+        journal.write(context, tx)?;
+        Ok(())
+    }
+
+    /// Where a host is, as the audit tells it (`topology` 10.1, step 5).
+    fn write_whereabouts(&self, out: &mut JsonWriter, business: BusinessId, name: &str, modules: &[ModulePlace]) {
+        let mut sets: BTreeMap<_, Vec<&PlaceRow>> = BTreeMap::new();
+        for place in modules.iter().filter_map(|module| self.places.get(&module.id)) {
+            sets.entry(place.set_id).or_default().push(place);
+        }
+        out.raw("{\"bk_biz_id\":").int(business.get()).raw(",\"bk_biz_name\":").text(name).raw(",\"set\":[");
+        for (set_id, places) in sets {
+            let set_name = places.first().map_or("", |place| place.set_name.as_str());
+            out.separate().raw("{\"bk_set_id\":").int(set_id.get()).raw(",\"bk_set_name\":").text(set_name);
+            out.raw(",\"module\":[");
+            for place in places {
+                out.separate().raw("{\"bk_module_id\":").int(place.module_id.get());
+                out.raw(",\"bk_module_name\":").text(&place.module_name).raw("}");
+            }
+            out.raw("]}");
+        }
+        out.raw("]}");
+    }
+}
+
+fn place_of(row: &PlaceRow) -> ModulePlace {
+    ModulePlace { id: row.module_id, set_id: row.set_id, business_id: row.business_id, kind: row.kind }
+}
+
+fn joining_of(relation: &Relation) -> Joining {
+    Joining {
+        host_id: relation.host_id,
+        module_id: relation.module.id,
+        set_id: relation.module.set_id,
+        business_id: relation.module.business_id,
+    }
+}
+
+/// A relation as events carry it.
+pub(crate) fn relation_document(row: &Joining) -> String {
+    let mut out = JsonWriter::with_capacity(128);
+    out.raw("{\"bk_biz_id\":").int(row.business_id.get());
+    out.raw(",\"bk_host_id\":").int(row.host_id.get());
+    out.raw(",\"bk_module_id\":").int(row.module_id.get());
+    out.raw(",\"bk_set_id\":").int(row.set_id.get());
+    out.raw(",\"bk_supplier_account\":").text(SUPPLIER_ACCOUNT).raw("}");
+    out.finish()
+}
+
+/// Removes service instances of a business with their processes, and tells of each.
+pub(crate) fn remove_instances(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instances: &[LeavingInstance],
+    journal: &mut Journal,
+) -> Result<(), OpError> {
+    if instances.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = instances.iter().map(|instance| instance.id).collect();
+    let mut processes: HashMap<ServiceInstanceId, Vec<(i64, String)>> = HashMap::new();
+    rollcall_store::process::each_of_instances(tx, business, &ids, &mut |process| {
+        let document = format!("{{{},{}}}", process.fixed_fields, process.extra_fields);
+        let of_instance = processes.entry(process.service_instance_id).or_default();
+        of_instance.push((process.id.get(), document));
+    })?;
+    rollcall_store::process::delete_of_instances(tx, business, &ids)?;
+    rollcall_store::service_instance::delete(tx, business, &ids)?;
+    for instance in instances {
+        let gone = processes.remove(&instance.id).unwrap_or_default();
+        let document = format!("{}}}", instance.document);
+        let mut out = JsonWriter::with_capacity(512);
+        out.raw("{\"details\":{\"pre_data\":").raw(&document).raw(",\"cur_data\":null,\"update_fields\":null}");
+        out.key("bk_host_id").int(instance.host_id.get()).key("processes").raw("[");
+        for (id, process) in &gone {
+            out.separate().raw("{\"action\":\"delete\",\"bk_process_ids\":").int(*id);
+            out.raw(",\"bk_process_names\":").text(&process_name(process)?).raw("}");
+        }
+        out.raw("]}");
+        journal.audit(AuditRow {
+            business_id: business,
+            audit_type: "business_resource",
+            resource_type: "service_instance",
+            action: "delete",
+            resource_id: instance.id.get(),
+            resource_name: instance.name.clone(),
+            detail: out.finish(),
+        });
+        for (id, process) in gone {
+            journal.deleted(EventKind::Process, business, id, process);
+        }
+        journal.deleted(EventKind::ServiceInstance, business, instance.id.get(), document);
+    }
+    Ok(())
+}
+
+fn process_name(document: &str) -> Result<String, StoreError> {
+    let unreadable = || StoreError::Unreadable("a process's document".into());
+    let document = parse(document.as_bytes(), Limits::default()).map_err(|_| unreadable())?;
+    let name = document.as_object().and_then(|process| process.get("bk_process_name")).and_then(Json::as_text);
+    name.map(str::to_owned).ok_or_else(unreadable)
+}

@@ -1,0 +1,187 @@
+//! A store that was damaged behind the program's back yields the finding that says so.
+
+#![expect(clippy::unwrap_used, reason = "a test ends with its first error")]
+
+use rollcall_store::check::{self, Finding};
+use rollcall_store::sqlite::{Options, Sqlite};
+use rollcall_store::{Store, StoreError, TimeLimits};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A business with one host, one instance and one process, and one process that was deleted; then the directory.
+const SOUND: &str = r#"
+INSERT INTO business VALUES (1, 'pool', 1, '1', '{"bk_biz_id":1,"bk_biz_name":"pool","default":1}');
+INSERT INTO topology_set VALUES (1, 1, 1, 1, 'idle', 0,
+    '{"bk_set_id":1,"bk_biz_id":1,"bk_parent_id":1,"bk_set_name":"idle","default":1,"set_template_id":0}');
+INSERT INTO topology_set VALUES (2, 1, 1, 0, 'web', 0,
+    '{"bk_set_id":2,"bk_biz_id":1,"bk_parent_id":1,"bk_set_name":"web","default":0,"set_template_id":0}');
+INSERT INTO module SELECT id, 1, 1 + (id = 4), id % 4, 'm' || id, 0, 2, json_object('bk_module_id', id, 'bk_biz_id', 1,
+    'bk_set_id', 1 + (id = 4), 'bk_module_name', 'm' || id, 'default', id % 4, 'service_template_id', 0,
+    'service_category_id', 2) FROM (SELECT value AS id FROM json_each('[1,2,3,4]'));
+INSERT INTO service_category VALUES (1, 0, 0, 1, 'Default', 1), (2, 0, 1, 1, 'Default', 1);
+INSERT INTO cloud_area VALUES (0, 'Default Area');
+INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', '{"bk_host_id":1,"bk_cloud_id":0}');
+INSERT INTO host_address VALUES (0, '10.0.0.1', 1);
+INSERT INTO host_module VALUES (1, 2, 4, 1);
+INSERT INTO service_instance VALUES (1, 1, 4, 1, 0, 'i', '{"bk_biz_id":1,"id":1,"name":"i","service_template_id":0,
+    "bk_host_id":1,"bk_module_id":4');
+INSERT INTO process VALUES (1, 1, 1, 1, 0, 'p', 'f', NULL,
+    '"bk_process_id":1,"bk_biz_id":1,"service_instance_id":1,"bk_process_name":"p"',
+    '"bk_func_name":"f","bk_start_param_regex":null');
+INSERT INTO audit VALUES (1, 0, 1, 'u', 1, '', 'r1', 'business_resource', 'service_instance', 'create', 1, 'i', '{}');
+INSERT INTO event VALUES (1, 0, 1, 100, 1, 1, 'r1', NULL, '{}');
+INSERT INTO event SELECT 2, 0, 1, 9, 1, 1, 'r1', NULL, '{' || fixed_fields || ',' || extra_fields || '}' FROM process;
+INSERT INTO event VALUES (3, 0, 1, 9, 1, 2, 'r1', NULL, '{}'), (4, 0, 1, 9, 3, 2, 'r1', '{}', NULL);
+INSERT INTO app VALUES ('demo', 0, 0);
+INSERT INTO app_secret VALUES (1, 'demo', 'd', 0);
+INSERT INTO user_token VALUES (1, 'u', 'd', 0, 0);
+INSERT INTO access_grant VALUES (1, 'u', 'find_business', 1, 0);
+INSERT INTO sequence VALUES ('business', 2), ('set', 3), ('module', 5), ('host', 2), ('service_category', 3),
+    ('service_instance', 2), ('process', 3), ('audit', 2), ('event', 5), ('app_secret', 2), ('user_token', 2), ('grant', 2);
+"#;
+
+/// What the check finds in a sound store after this damage.
+fn findings(damage: &str) -> Vec<Finding> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.sqlite");
+    drop(Sqlite::open(Options::new(&file)).unwrap());
+    let raw = rusqlite::Connection::open(&file).unwrap();
+    raw.execute_batch(SOUND).unwrap();
+    raw.execute_batch(damage).unwrap();
+    drop(raw);
+    run(&file)
+}
+
+fn run(file: &Path) -> Vec<Finding> {
+    let store = Store::new(Arc::new(Sqlite::open(Options::new(file)).unwrap()), TimeLimits::default());
+    let mut rules = 0;
+    let found = store.read::<_, StoreError>(true, |tx| {
+        rules = 0;
+        check::run(tx, &mut |_| rules += 1)
+    });
+    assert_eq!(rules, check::rule_count());
+    found.unwrap()
+}
+
+#[test]
+fn a_sound_store_has_no_findings() {
+    assert_eq!(findings(""), []);
+}
+
+#[test]
+fn an_empty_store_has_no_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(&folder.path().join("new.sqlite")), []);
+}
+
+/// Asserts that the damage yields this finding, among others.
+fn check(damage: &str, table: &str, id: i64, what: &str) {
+    let found = findings(damage);
+    let is_that = |finding: &Finding| finding.table == table && finding.id == id && finding.what.contains(what);
+    assert!(found.iter().any(is_that), "{damage}\n{found:#?}");
+}
+
+#[test]
+fn damaged_processes_are_found() {
+    check("UPDATE process SET service_instance_id = 7", "process", 1, "instance does not exist");
+    check("UPDATE process SET business_id = 7", "process", 1, "another business");
+    check("UPDATE process SET host_id = 7", "process", 1, "another host");
+    check("UPDATE process SET process_template_id = 7", "process", 1, "follows none");
+    check("UPDATE process SET name = 'q'", "process", 1, "bk_process_name of its document");
+    check("UPDATE process SET start_param = ''", "process", 1, "bk_start_param_regex");
+    check("UPDATE process SET fixed_fields = 'x'", "process", 1, "not a JSON object");
+    check(
+        "UPDATE process SET fixed_fields = replace(fixed_fields, 'p\"', 'p \"')",
+        "process",
+        1,
+        "latest event shows another state",
+    );
+    let twin = |start: &str| {
+        format!(
+            "DROP INDEX process_name; DROP INDEX process_func; UPDATE process SET start_param = {start};
+             INSERT INTO process SELECT 2, business_id, service_instance_id, host_id, 0, name, func_name, start_param,
+                fixed_fields, extra_fields FROM process"
+        )
+    };
+    check(&twin("NULL"), "process", 2, "has its name");
+    check(&twin("'-p 80'"), "process", 2, "function name");
+}
+
+#[test]
+fn damaged_service_instances_are_found() {
+    check("DELETE FROM process", "service_instance", 1, "has no process");
+    check("DELETE FROM process", "process", 1, "gone and no event");
+    check("DELETE FROM service_instance", "service_instance", 1, "gone and no event");
+    check("DELETE FROM host_module", "service_instance", 1, "not in its module");
+    check("UPDATE host_module SET business_id = 7", "service_instance", 1, "another business");
+    check("UPDATE service_instance SET service_template_id = 7", "service_instance", 1, "service template");
+    check("UPDATE service_instance SET name = 'x'", "service_instance", 1, "name of its document");
+}
+
+#[test]
+fn damaged_topologies_are_found() {
+    let other = r#"INSERT INTO business VALUES (9, 'b9', 0, '1', '{}');"#;
+    check("UPDATE topology_set SET kind = 0", "business", 1, "built-in set");
+    check("UPDATE module SET kind = 2 WHERE id = 1", "business", 1, "recycle module");
+    check(
+        "DROP INDEX business_name; INSERT INTO business SELECT 2, name, kind, status, document FROM business",
+        "business",
+        2,
+        "its name",
+    );
+    check("DROP INDEX topology_set_name; UPDATE topology_set SET name = 'same'", "topology_set", 2, "its name");
+    check("DROP INDEX module_name; UPDATE module SET name = 'same'", "module", 3, "its name");
+    check("UPDATE topology_set SET business_id = 7 WHERE id = 2", "topology_set", 2, "business does not exist");
+    check("UPDATE topology_set SET parent_id = 7 WHERE id = 2", "topology_set", 2, "parent");
+    check("UPDATE topology_set SET set_template_id = 7 WHERE id = 2", "topology_set", 2, "template");
+    check("UPDATE module SET set_id = 7 WHERE id = 4", "module", 4, "set does not exist");
+    check(
+        &format!("{other} UPDATE module SET business_id = 9 WHERE id = 4"),
+        "module",
+        4,
+        "another business than its set",
+    );
+    check("UPDATE module SET service_template_id = 7 WHERE id = 4", "module", 4, "template");
+    check("UPDATE module SET service_category_id = 7 WHERE id = 4", "module", 4, "category");
+    check("UPDATE module SET document = '' WHERE id = 4", "module", 4, "bk_module_id");
+    check("UPDATE service_category SET parent_id = 7 WHERE id = 2", "service_category", 2, "parent");
+}
+
+#[test]
+fn damaged_hosts_are_found() {
+    check("DELETE FROM host_module", "host", 1, "in no module");
+    check("DELETE FROM cloud_area", "host", 1, "cloud area");
+    check("UPDATE host SET cloud_id = 7", "host_address", 1, "another cloud area");
+    check("INSERT INTO host_module VALUES (9, 1, 1, 1)", "host", 1, "several businesses");
+    check("INSERT INTO host_module VALUES (1, 1, 1, 1)", "host", 1, "built-in module and in others");
+    check("DROP INDEX host_module_module; INSERT INTO host_module VALUES (1, 2, 4, 1)", "host_module", 1, "twice");
+    check("DELETE FROM host", "host_module", 1, "host does not exist");
+    check("UPDATE host_module SET module_id = 7", "host_module", 1, "module does not exist");
+    check("UPDATE host_module SET set_id = 1", "host_module", 1, "not that of the module");
+}
+
+#[test]
+fn damaged_histories_are_found() {
+    check("DELETE FROM event WHERE position = 3", "event", 4, "before it is missing");
+    check("DELETE FROM event WHERE position = 2", "process", 1, "created once");
+    check("DELETE FROM event WHERE position = 1", "service_instance", 1, "created once");
+    check("DELETE FROM event WHERE position = 4", "process", 2, "gone and no event");
+    check("UPDATE event SET object_id = 1 WHERE position = 3", "process", 1, "created once");
+    check("UPDATE event SET operation = 2 WHERE position = 1", "event", 1, "states");
+    check("UPDATE audit SET request_id = 'r2'", "event", 1, "no audit entry");
+    check("UPDATE audit SET request_id = 'r2'", "audit", 1, "no event");
+    check("UPDATE audit SET resource_id = 2", "process", 1, "audit of its service instance");
+}
+
+#[test]
+fn damaged_counters_are_found() {
+    check("UPDATE sequence SET next = 2 WHERE name = 'process'", "process", 2, "given out again");
+    check("DELETE FROM sequence WHERE name = 'event'", "event", 4, "given out again");
+    check("UPDATE sequence SET next = 1 WHERE name = 'grant'", "access_grant", 1, "given out again");
+}
+
+#[test]
+fn damaged_directories_are_found() {
+    check("DELETE FROM app", "app_secret", 1, "app does not exist");
+    check("UPDATE access_grant SET business_id = 7", "access_grant", 1, "business does not exist");
+}
