@@ -2,6 +2,7 @@
 
 use crate::access::right;
 use crate::journal::Journal;
+use crate::listing::Listing;
 use crate::operation::Serve;
 use crate::process_instance::failure;
 use crate::transfer::relation_document;
@@ -13,11 +14,11 @@ use rollcall_domain::host::{self as rules, BadDraft, ExistingHost, HostChange, H
 use rollcall_domain::id::{BusinessId, CloudAreaId, HostId, ModuleId, SetId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
 use rollcall_domain::module::BuiltIn;
-use rollcall_domain::page::{Page, PageIn};
+use rollcall_domain::page::{MAX_LIMIT, PageIn};
 use rollcall_domain::{record, wire_input};
 use rollcall_store::audit::AuditRow;
 use rollcall_store::event::EventKind;
-use rollcall_store::host::{self as store, HostFilter, HostRow, HostUpdate, Joining, Order};
+use rollcall_store::host::{self as store, HostFilter, HostRow, HostUpdate, Joining};
 use rollcall_store::module::ModuleRow;
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::{StoreError, Tx};
@@ -462,16 +463,6 @@ impl ListOfBusiness {
     }
 }
 
-/// The order that the store can give by itself; `None`: the rows must be looked into.
-fn stored_order(page: &Page) -> Option<Order> {
-    match page.sort.first() {
-        None => Some(Order::Oldest),
-        // Ids are unique, further keys say nothing.
-        Some(key) if key.field == "bk_host_id" => Some(if key.descending { Order::Newest } else { Order::Oldest }),
-        Some(_) => None,
-    }
-}
-
 impl Serve for ListOfBusiness {
     fn output() -> Schema {
         rules::schema().page_of()
@@ -480,50 +471,19 @@ impl Serve for ListOfBusiness {
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let granted = context.access.require::<right::FindBusinessResource>(BusinessId(self.business_id))?;
         let business = granted.business();
-        let page = self.page.bounded(rollcall_domain::page::MAX_LIMIT, Cause::ParamInvalid)?;
+        let page = self.page.bounded(MAX_LIMIT, Cause::ParamInvalid)?;
         self.check_filters()?;
         let filter = self.filter();
-        let fields = self.fields.as_deref().unwrap_or_default();
-        let count = store::count(tx, business, &filter)?;
-        let mut out = JsonWriter::with_capacity(4096);
-        out.raw("{\"count\":").raw(&count.to_string()).raw(",\"info\":[");
-        match stored_order(&page) {
-            Some(order) => {
-                let part = (page.start, page.limit.unwrap_or(usize::MAX));
-                store::each_of_page(tx, business, &filter, order, part, &mut |document| {
-                    if fields.is_empty() {
-                        out.separate().raw(document);
-                    } else {
-                        write_fields(&mut out, &stored_object(document)?, fields);
-                    }
-                    Ok(())
-                })?;
-            }
-            None => {
-                let mut rows = Vec::new();
-                store::each_of_business(tx, business, &filter, &mut |document| {
-                    rows.push(stored_object(document)?);
-                    Ok(())
-                })?;
-                for row in page.take(rows, |row| row) {
-                    if fields.is_empty() {
-                        out.separate().value(&Json::Object(row));
-                    } else {
-                        write_fields(&mut out, &row, fields);
-                    }
-                }
-            }
+        let listing = Listing::new(page, None, self.fields.as_deref().unwrap_or_default(), "bk_host_id");
+        if listing.is_plain() {
+            let count = store::count(tx, business, &filter)?;
+            let part = listing.range(count, context.limits.unpaged_rows)?;
+            let mut answer = listing.answer(count);
+            store::each_of_page(tx, business, &filter, part, &mut |document| answer.push(document))?;
+            return Ok(answer.finish());
         }
-        out.raw("]}");
-        Ok(Reply(out.finish()))
+        let mut matches = listing.matches();
+        store::each_of_business(tx, business, &filter, &mut |document| matches.offer(document))?;
+        matches.answer(context.limits.unpaged_rows)
     }
-}
-
-/// Only the named members, each once; unknown names are passed over (`topology` 3.3).
-fn write_fields(out: &mut JsonWriter, document: &Object, fields: &[String]) {
-    out.separate().raw("{");
-    for (key, value) in document.iter().filter(|(key, _)| fields.iter().any(|field| field == key)) {
-        out.key(key).value(value);
-    }
-    out.raw("}");
 }

@@ -4,6 +4,7 @@
 use crate::access::right;
 use crate::host::audit_entry;
 use crate::journal::Journal;
+use crate::listing::business_of;
 use crate::operation::Serve;
 use crate::process_instance::failure;
 use crate::{Context, OpError, Reply};
@@ -58,13 +59,6 @@ wire_input! {
         pub business_id: i64 = "bk_biz_id",
         /// Hosts of the pool.
         pub host_ids: Vec<i64> = "bk_host_id",
-    }
-}
-
-fn business_of(stated: i64) -> Result<BusinessId, Fault> {
-    match stated {
-        1.. => Ok(BusinessId(stated)),
-        _ => Err(Fault::new(Cause::ParamInvalid, "bk_biz_id")),
     }
 }
 

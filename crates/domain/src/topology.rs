@@ -105,9 +105,12 @@ pub fn model_name(model: Model, english: bool) -> &'static str {
 }
 
 impl Node {
-    /// Orders brothers and sisters: the built-in ones first, then by name, its case not counting.
+    /// Orders brothers and sisters: the built-in ones first, by kind, then the others by name, its case not counting.
     pub fn sort_by_name(&mut self) {
-        self.children.sort_by_cached_key(|node| (node.kind == ORDINARY, node.name.to_lowercase(), node.id));
+        self.children.sort_by_cached_key(|node| match node.kind {
+            ORDINARY => (i64::MAX, node.name.to_lowercase(), node.id),
+            kind => (kind, String::new(), node.id),
+        });
         for child in &mut self.children {
             child.sort_by_name();
         }

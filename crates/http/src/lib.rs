@@ -9,6 +9,7 @@ mod envelope;
 mod language;
 mod metrics;
 mod number;
+pub mod openapi;
 mod pages;
 mod routes;
 mod run;

@@ -11,9 +11,22 @@ pub const CALLER_NOT_ACCEPTED: i64 = 1_100_004;
 /// The most faults a message spells out.
 const SPELLED_OUT: usize = 20;
 
-/// The number of a cause, and its message in English and Chinese. `{0}` is the field, `{1}` the first further argument.
-pub fn describe(cause: Cause) -> (i64, &'static str, &'static str) {
-    use Cause::*;
+/// Makes [`describe`] and [`CAUSES`] of one list, so that no cause is forgotten in either.
+macro_rules! numbers {
+    (match cause { $($cause:ident => $described:expr,)* }) => {
+        /// The number of a cause, and its message in English and Chinese. `{0}` is the field, `{1}` the first further argument.
+        pub fn describe(cause: Cause) -> (i64, &'static str, &'static str) {
+            match cause {
+                $(Cause::$cause => $described,)*
+            }
+        }
+
+        /// Every cause there is.
+        pub const CAUSES: &[Cause] = &[$(Cause::$cause),*];
+    };
+}
+
+numbers! {
     match cause {
         BodyUndecodable => (1_199_000, "the request body cannot be decoded: {0}", "请求体无法解析：{0}"),
         BodyUnreadable => (1_199_004, "the request body cannot be read: {0}", "请求体读取出错：{0}"),
@@ -46,13 +59,13 @@ pub fn describe(cause: Cause) -> (i64, &'static str, &'static str) {
         TargetModuleAbsent => (1_101_080, "target module {0} does not exist", "目标模块 {0} 不存在"),
         SetOwnedByTemplate => {
             (1_101_097, "the modules of this set are owned by its template", "该集群的模块由集群模板管理")
-        }
+        },
         BuiltInProtected => (1_101_098, "{0} is built in and cannot be changed", "{0} 为内置数据，不能操作"),
         SetNameTaken => (1_101_108, "set name is taken: {0}", "集群名已被使用：{0}"),
         CategoryMismatch => (1_108_036, "{0} does not match the template", "{0} 与模板不一致"),
         InstanceOwnedByTemplate => {
             (1_108_035, "the processes of {0} come from its template", "{0} 的进程由模板管理，不能直接新建")
-        }
+        },
         HostsNotAdded => (1_110_004, "hosts cannot be added: {0}", "主机新增出错：{0}"),
         HostNotPlaced => (1_110_030, "hosts cannot be put into the module: {0}", "主机加入模块出错：{0}"),
         BusinessArchived => (1_110_031, "business {0} is archived", "业务 {0} 已归档"),
@@ -62,7 +75,7 @@ pub fn describe(cause: Cause) -> (i64, &'static str, &'static str) {
         ModuleNotInBusiness => (1_113_004, "module {0} is not in business {1}", "模块 {0} 不在业务 {1} 中"),
         BuiltInModuleMixed => {
             (1_113_005, "a built-in module cannot be combined with others: {0}", "内置模块不能与其他模块一起选择：{0}")
-        }
+        },
         BusinessAbsent => (1_113_006, "business {0} does not exist", "业务 {0} 不存在"),
         UseBuiltInTransfer => (
             1_113_013,

@@ -1,5 +1,9 @@
 //! What is answered beside the doors: health, version, measures, and pages for people.
 
+mod docs;
+mod home;
+mod html;
+
 use crate::answer::Answer;
 use crate::state::State;
 
@@ -11,11 +15,20 @@ pub(crate) struct Page<'a> {
 
 /// The page of a path, if there is one.
 pub(crate) fn answer(page: &Page<'_>, state: &State) -> Option<Answer> {
-    if *page.method != hyper::Method::GET {
+    // Of an answer to HEAD the server sends everything but the body.
+    if *page.method != hyper::Method::GET && *page.method != hyper::Method::HEAD {
         return None;
     }
     match page.path {
-        "/healthz" => Some(health(state)),
+        "/" => Some(home::answer(state, is_healthy(state))),
+        "/api/docs" => Some(docs::answer()),
+        // The page's own links begin beside it.
+        "/api/docs/" => {
+            Some(Answer { status: 308, ..Answer::text("text/plain", "../docs").with("location", "../docs") })
+        }
+        "/api/openapi.json" => Some(Answer::json(200, state.openapi().to_owned())),
+        "/healthz" if is_healthy(state) => Some(Answer::json(200, "{\"healthy\":true}".into())),
+        "/healthz" => Some(Answer::json(503, "{\"healthy\":false}".into())),
         "/version" => Some(Answer::json(200, format!("{{\"version\":\"{}\"}}", env!("CARGO_PKG_VERSION")))),
         "/metrics" => Some(Answer::text(
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -26,12 +39,10 @@ pub(crate) fn answer(page: &Page<'_>, state: &State) -> Option<Answer> {
 }
 
 /// Healthy is who can read the store.
-fn health(state: &State) -> Answer {
-    match state.refresh_directory() {
-        Ok(()) => Answer::json(200, "{\"healthy\":true}".into()),
-        Err(error) => {
-            tracing::error!(%error, "the store cannot be read");
-            Answer::json(503, "{\"healthy\":false}".into())
-        }
+fn is_healthy(state: &State) -> bool {
+    let read = state.refresh_directory();
+    if let Err(error) = &read {
+        tracing::error!(%error, "the store cannot be read");
     }
+    read.is_ok()
 }

@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// Where the gateway door begins unless the configuration says otherwise.
+pub const GATEWAY_PREFIX: &str = "/api/bk-cmdb/{stage}";
+
 /// A value that must not be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -84,7 +87,7 @@ impl Settings {
         Self {
             listen,
             dev: false,
-            gateway_prefix: "/api/bk-cmdb/{stage}".into(),
+            gateway_prefix: GATEWAY_PREFIX.into(),
             trusted_proxies: Vec::new(),
             proxy_token: None,
             allowed_origins: Vec::new(),

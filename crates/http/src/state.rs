@@ -9,7 +9,7 @@ use rollcall_app::directory::Directory;
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_store::{Store, StoreError};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Tells the time: the one clock of the program is handed in.
 pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
@@ -28,6 +28,8 @@ pub(crate) struct State {
     /// Guards the newest picture of apps, tokens and grants, and the version it was made from.
     directory: RwLock<Arc<Directory>>,
     directory_version: AtomicI64,
+    /// Made when it is first asked for.
+    openapi: OnceLock<String>,
 }
 
 impl State {
@@ -58,12 +60,18 @@ impl State {
             ways,
             directory: RwLock::new(Arc::new(directory)),
             directory_version: AtomicI64::new(version),
+            openapi: OnceLock::new(),
         })
     }
 
     /// The measures of an operation at a door.
     pub(crate) fn way(&self, operation: usize, door: Door) -> &WayMetrics {
         &self.ways[operation][door as usize]
+    }
+
+    /// The OpenAPI document of this server.
+    pub(crate) fn openapi(&self) -> &str {
+        self.openapi.get_or_init(|| crate::openapi::document_for(&self.settings.gateway_prefix))
     }
 
     /// Apps, tokens and grants, at most a second old.

@@ -42,6 +42,7 @@ CREATE TABLE module (
 );
 CREATE UNIQUE INDEX module_name ON module (business_id, set_id, name);
 CREATE INDEX module_business ON module (business_id, id);
+CREATE INDEX module_set ON module (business_id, set_id, id);
 CREATE INDEX module_built_in ON module (business_id, kind, id) WHERE kind > 0;
 
 CREATE TABLE service_category (

@@ -48,6 +48,7 @@ pub trait Row {
 }
 
 /// A transaction: what store functions work on. Statements are constants in the SQL both engines share, see [`crate::dialect`].
+/// Values for more or for fewer parameters than a statement has are a defect.
 pub trait Tx {
     /// Runs a query and hands every row to `each`.
     fn query(

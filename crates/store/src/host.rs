@@ -12,21 +12,17 @@ macro_rules! filtered {
     ($filter:literal) => {
         Filtered {
             count: concat!("SELECT count(DISTINCT host_id) FROM host_module WHERE business_id = $1", $filter),
-            pages: [filtered!(@page $filter, ""), filtered!(@page $filter, " DESC")],
+            page: concat!("SELECT id, document FROM host WHERE id IN (SELECT DISTINCT host_id FROM host_module WHERE business_id = $1",
+                $filter, " ORDER BY host_id LIMIT $4 OFFSET $5) ORDER BY id"),
             all: concat!("SELECT id, document FROM host WHERE id IN (SELECT host_id FROM host_module WHERE business_id = $1",
                 $filter, ") ORDER BY id"),
         }
-    };
-    (@page $filter:literal, $order:literal) => {
-        concat!("SELECT id, document FROM host WHERE id IN (SELECT DISTINCT host_id FROM host_module WHERE business_id = $1",
-            $filter, " ORDER BY host_id", $order, " LIMIT $4 OFFSET $5) ORDER BY id", $order)
     };
 }
 
 struct Filtered {
     count: &'static str,
-    /// By [`Order`].
-    pages: [&'static str; 2],
+    page: &'static str,
     all: &'static str,
 }
 
@@ -39,7 +35,7 @@ const FILTERED: [Filtered; 4] = [
 ];
 
 pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
-    FILTERED.iter().flat_map(|filtered| filtered.pages.into_iter().chain([filtered.count, filtered.all]))
+    FILTERED.iter().flat_map(|filtered| [filtered.page, filtered.count, filtered.all])
 }
 
 crate::statements! {
@@ -268,25 +264,17 @@ pub struct HostFilter {
     pub module_ids: Option<Vec<ModuleId>>,
 }
 
-/// How a page is ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    Oldest = 0,
-    Newest = 1,
-}
-
 /// How many hosts of a business match.
 pub fn count(tx: &mut dyn Tx, business: BusinessId, filter: &HostFilter) -> Result<usize, StoreError> {
     let bound = Bound::new(filter);
-    crate::engine::size(tx.number(bound.statements().count, &bound.params(business)[..3])?)
+    crate::engine::size(tx.number(bound.statements().count, bound.used(&bound.params(business)))?)
 }
 
-/// Hands over the wire documents of the hosts of a page.
+/// Hands over the wire documents of the hosts of a page, in order of their ids.
 pub fn each_of_page(
     tx: &mut dyn Tx,
     business: BusinessId,
     filter: &HostFilter,
-    order: Order,
     (start, limit): (usize, usize),
     each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
@@ -294,7 +282,7 @@ pub fn each_of_page(
     let mut params = bound.params(business);
     params[3] = i64::try_from(limit).unwrap_or(i64::MAX).into();
     params[4] = i64::try_from(start).unwrap_or(i64::MAX).into();
-    tx.query(bound.statements().pages[order as usize], &params, &mut |row| each(row.text(1)?))
+    tx.query(bound.statements().page, &params, &mut |row| each(row.text(1)?))
 }
 
 /// Hands over the wire documents of all hosts that match, in order of their ids.
@@ -305,7 +293,7 @@ pub fn each_of_business(
     each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let bound = Bound::new(filter);
-    tx.query(bound.statements().all, &bound.params(business)[..3], &mut |row| each(row.text(1)?))
+    tx.query(bound.statements().all, bound.used(&bound.params(business)), &mut |row| each(row.text(1)?))
 }
 
 /// A filter as parameters.
@@ -326,6 +314,15 @@ impl<'a> Bound<'a> {
         let sets = usize::from(self.filter.set_ids.is_some());
         let modules = usize::from(self.filter.module_ids.is_some());
         &FILTERED[sets + 2 * modules]
+    }
+
+    /// The parameters up to the last one that the filter names: an engine takes no more than a statement has.
+    fn used<'p, 'v>(&self, params: &'p [Param<'v>; 5]) -> &'p [Param<'v>] {
+        match self.filter {
+            HostFilter { module_ids: Some(_), .. } => &params[..3],
+            HostFilter { set_ids: Some(_), .. } => &params[..2],
+            _ => &params[..1],
+        }
     }
 
     fn params(&self, business: BusinessId) -> [Param<'_>; 5] {

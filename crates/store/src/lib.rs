@@ -26,4 +26,4 @@ mod statements;
 
 pub use engine::{Engine, MayRetry, Observer, Param, Row, Stop, Store, TimeLimits, Tx, Work};
 pub use error::StoreError;
-pub use statements::every_statement;
+pub use statements::{every_statement, serving_statements};

@@ -26,9 +26,9 @@ crate::statements! {
     COUNT = "SELECT count(*) FROM module WHERE business_id = $1";
     /// Served by `module_business`.
     DOCUMENTS = "SELECT document FROM module WHERE business_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
-    /// Served by `module_name`, whose entries of one set lie together.
+    /// Served by `module_set`.
     COUNT_OF_SET = "SELECT count(*) FROM module WHERE business_id = $1 AND set_id = $2";
-    /// Served by `module_name`, whose entries of one set lie together.
+    /// Served by `module_set`.
     DOCUMENTS_OF_SET = "SELECT document FROM module WHERE business_id = $1 AND set_id = $4
         ORDER BY id LIMIT $2 OFFSET $3";
     INSERT = "INSERT INTO module (id, business_id, set_id, kind, name, service_template_id, service_category_id, document)

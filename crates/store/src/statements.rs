@@ -12,6 +12,11 @@ macro_rules! statements {
 
 /// Every statement of the store, in the SQL both engines share.
 pub fn every_statement() -> impl Iterator<Item = &'static str> {
+    serving_statements().chain(crate::check::statements())
+}
+
+/// The statements that serve requests. The others, those of the check, look at everything and run when somebody asks for it.
+pub fn serving_statements() -> impl Iterator<Item = &'static str> {
     let files = [
         crate::audit::STATEMENTS,
         crate::business::STATEMENTS,
@@ -33,5 +38,4 @@ pub fn every_statement() -> impl Iterator<Item = &'static str> {
         .copied()
         .chain(crate::service_instance::filtered_statements())
         .chain(crate::host::filtered_statements())
-        .chain(crate::check::statements())
 }

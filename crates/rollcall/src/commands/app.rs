@@ -104,7 +104,7 @@ impl App {
                 let apps = opened.read(directory::list_apps)?;
                 if let Some(entry) = apps.iter().find(|entry| entry.app.code == name) {
                     let secrets = entry.secrets.len();
-                    let plan = format!("App {name} and its {secrets} secrets will be removed; it can call no more.");
+                    let plan = format!("App {name} and its secrets ({secrets}) will be removed; it can call no more.");
                     output::confirm(&plan, yes)?;
                 }
                 opened.write(move |tx| directory::revoke_app(tx, &name))

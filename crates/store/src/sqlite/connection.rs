@@ -11,17 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a connection waits for the lock of another process (the command line beside a running server).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many steps of SQLite's machine pass between two looks at the clock.
 const STEPS_BETWEEN_CLOCKS: i32 = 4_000;
 const STATEMENT_CACHE: usize = 256;
+/// Said of what follows an error that took the whole transaction with it.
+pub(super) const TRANSACTION_LOST: &str = "the transaction was ended by an error in it";
 
 pub(super) struct Connection {
     inner: rusqlite::Connection,
     /// Constants in SQLite's own dialect, by the address of the constant.
     translated: HashMap<(usize, usize), Box<str>>,
     deadline: Deadline,
+    /// Whether a transaction was begun and not ended: SQLite may have ended it by itself since.
+    begun: bool,
 }
 
 /// Read by the progress handler: nanoseconds since `start` after which the running statement ends, 0 for never.
@@ -34,7 +36,7 @@ struct Deadline {
 impl Connection {
     pub(super) fn open_writer(options: &Options) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let connection = Self::open(&options.file, flags, options.vfs.as_deref())?;
+        let connection = Self::open(options, flags)?;
         let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
         pragma("page_size", "4096")?;
         pragma("journal_mode", "WAL")?;
@@ -48,7 +50,7 @@ impl Connection {
 
     pub(super) fn open_reader(options: &Options) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-        let connection = Self::open(&options.file, flags, options.vfs.as_deref())?;
+        let connection = Self::open(options, flags)?;
         let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
         pragma("query_only", "ON")?;
         pragma("cache_size", &format!("-{}", options.cache_kib))?;
@@ -57,18 +59,19 @@ impl Connection {
 
     /// For tools that work on a store beside its server.
     pub(super) fn open_existing(file: &Path) -> Result<Self, StoreError> {
-        Self::open(file, OpenFlags::SQLITE_OPEN_READ_WRITE, None)
+        Self::open(&Options::new(file), OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
-    fn open(file: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Self, StoreError> {
+    fn open(options: &Options, flags: OpenFlags) -> Result<Self, StoreError> {
+        let file = &options.file;
         // Each connection is used by one thread at a time.
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = match vfs {
+        let opened = match options.vfs.as_deref() {
             Some(vfs) => rusqlite::Connection::open_with_flags_and_vfs(file, flags, vfs),
             None => rusqlite::Connection::open_with_flags(file, flags),
         };
         let mut inner = opened.map_err(|e| StoreError::Unavailable(format!("cannot open {}: {e}", file.display())))?;
-        inner.busy_timeout(BUSY_TIMEOUT).map_err(translate)?;
+        inner.busy_timeout(options.busy_timeout).map_err(translate)?;
         inner.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
         let start = Instant::now();
         let at_ns = Arc::new(AtomicU64::new(0));
@@ -79,7 +82,7 @@ impl Connection {
         };
         inner.progress_handler(STEPS_BETWEEN_CLOCKS, Some(over)).map_err(translate)?;
         let deadline = Deadline { start, at_ns, limit: Duration::ZERO };
-        Ok(Self { inner, translated: HashMap::new(), deadline })
+        Ok(Self { inner, translated: HashMap::new(), deadline, begun: false })
     }
 
     /// From now on statements end with [`StoreError::Deadline`] after this time; `None`: never.
@@ -90,19 +93,26 @@ impl Connection {
     }
 
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
-        self.control("BEGIN IMMEDIATE")
+        self.control("BEGIN IMMEDIATE")?;
+        self.begun = true;
+        Ok(())
     }
 
     pub(super) fn begin_read(&mut self) -> Result<(), StoreError> {
-        self.control("BEGIN DEFERRED")
+        self.control("BEGIN DEFERRED")?;
+        self.begun = true;
+        Ok(())
     }
 
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
-        self.control("COMMIT")
+        self.control("COMMIT")?;
+        self.begun = false;
+        Ok(())
     }
 
     /// Ends the transaction without effect. Nothing can be done about a failure: SQLite has rolled back itself then.
     pub(super) fn roll_back(&mut self) {
+        self.begun = false;
         if self.in_transaction() {
             let _ = self.control("ROLLBACK");
         }
@@ -167,6 +177,10 @@ impl Connection {
         sql: &'static str,
         params: &[Param<'_>],
     ) -> Result<rusqlite::CachedStatement<'_>, StoreError> {
+        // Without a transaction the statement would be committed at once, whatever becomes of the rest of its unit of work.
+        if self.begun && !self.in_transaction() {
+            return Err(StoreError::Unavailable(TRANSACTION_LOST.into()));
+        }
         let key = (sql.as_ptr() as usize, sql.len());
         let translated = self.translated.entry(key).or_insert_with(|| dialect::for_sqlite(sql).into_boxed_str());
         let mut statement = self.inner.prepare_cached(translated).map_err(translate)?;
@@ -191,6 +205,11 @@ fn saturating_ns(time: Duration) -> u64 {
 }
 
 fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), StoreError> {
+    // SQLite would take null for what is missing.
+    let (given, wanted) = (params.len(), statement.parameter_count());
+    if given != wanted {
+        return Err(StoreError::Defect(format!("{given} values for a statement of {wanted}")));
+    }
     for (i, param) in params.iter().enumerate() {
         let bound = match param {
             Param::Null => statement.raw_bind_parameter(i + 1, rusqlite::types::Null),

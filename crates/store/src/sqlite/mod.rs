@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
+/// For how long another program may keep its lock, if nobody says otherwise.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How a store is opened.
 #[derive(Clone)]
 pub struct Options {
@@ -26,6 +29,8 @@ pub struct Options {
     pub queue: usize,
     /// The most requests in one commit.
     pub group: usize,
+    /// How long a connection waits for the lock of another program (the command line beside a running server).
+    pub busy_timeout: Duration,
     /// Page cache of each connection in KiB.
     pub cache_kib: u32,
     /// The SQLite VFS to use, for tests; none: the operating system's.
@@ -37,7 +42,16 @@ pub struct Options {
 impl Options {
     /// The usual settings for a file.
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), readers: 8, queue: 4096, group: 256, cache_kib: 4096, vfs: None, observer: None }
+        Self {
+            file: file.into(),
+            readers: 8,
+            queue: 4096,
+            group: 256,
+            busy_timeout: BUSY_TIMEOUT,
+            cache_kib: 4096,
+            vfs: None,
+            observer: None,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one thread that writes: it takes what waits, runs each request in a savepoint of its own, commits once, then answers all.
 
 use super::Options;
-use super::connection::Connection;
+use super::connection::{Connection, TRANSACTION_LOST};
 use crate::StoreError;
 use crate::engine::{Observer, Stop, Work};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,7 +58,9 @@ impl Writer {
     pub(super) fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The last handle of a store may be dropped by an answer, on the writer's own thread: it ends by itself then.
         if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
             && thread.join().is_err()
         {
             tracing::error!("the writer thread had panicked");
@@ -106,38 +108,40 @@ impl WriterThread {
                     observer.committed(group.len(), begun.elapsed());
                 }
                 for (work, verdict) in group.into_iter().zip(verdicts) {
-                    (work.done)(verdict);
+                    answer(work, verdict);
                 }
             }
-            Err(error) if group.len() == 1 => {
-                for work in group {
-                    tracing::warn!(error = %error, "a write could not be committed");
-                    (work.done)(Err(Stop::Failed(reworded(&error))));
-                }
-            }
-            Err(error) => {
+            Err(Lost::Midway(error)) if group.len() > 1 => {
                 tracing::warn!(error = %error, requests = group.len(), "a group of writes was lost and runs again one by one");
                 for work in group {
                     self.run_group(vec![work]);
+                }
+            }
+            // Not begun: it is nobody's fault, and each member would wait in vain for the same lock.
+            Err(Lost::NotBegun(error) | Lost::Midway(error)) => {
+                tracing::warn!(error = %error, requests = group.len(), "writes could not be committed");
+                for work in group {
+                    answer(work, Err(Stop::Failed(reworded(&error))));
                 }
             }
         }
     }
 
     /// One verdict per member after the commit; an error when the transaction as a whole was lost.
-    fn try_group(&mut self, group: &mut [Work]) -> Result<Vec<Result<(), Stop>>, StoreError> {
-        self.connection.begin()?;
+    fn try_group(&mut self, group: &mut [Work]) -> Result<Vec<Result<(), Stop>>, Lost> {
+        self.connection.begin().map_err(Lost::NotBegun)?;
+        self.run_and_commit(group).map_err(|error| {
+            self.connection.roll_back();
+            Lost::Midway(error)
+        })
+    }
+
+    fn run_and_commit(&mut self, group: &mut [Work]) -> Result<Vec<Result<(), Stop>>, StoreError> {
         let mut verdicts = Vec::with_capacity(group.len());
-        for work in group.iter_mut() {
-            match self.run_one(work) {
-                Ok(verdict) => verdicts.push(verdict),
-                Err(error) => {
-                    self.connection.roll_back();
-                    return Err(error);
-                }
-            }
+        for work in group {
+            verdicts.push(self.run_one(work)?);
         }
-        self.connection.commit().inspect_err(|_| self.connection.roll_back())?;
+        self.connection.commit()?;
         Ok(verdicts)
     }
 
@@ -152,17 +156,16 @@ impl WriterThread {
             runs += 1;
             let run = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut self.connection)));
             let verdict = run.unwrap_or_else(|_| Err(Stop::Failed(StoreError::Defect("panic in a write".into()))));
+            // Disk full, I/O errors and lack of memory can end the whole transaction, not only the savepoint.
+            if !self.connection.in_transaction() {
+                let Err(Stop::Failed(error)) = verdict else {
+                    return Err(StoreError::Unavailable(TRANSACTION_LOST.into()));
+                };
+                return Err(error);
+            }
             if verdict.is_ok() {
                 self.connection.release()?;
                 return Ok(verdict);
-            }
-            // Disk full, I/O errors and lack of memory can end the whole transaction, not only the savepoint.
-            if !self.connection.in_transaction() {
-                let text = "the transaction was ended by the error of one request".to_string();
-                let Err(Stop::Failed(error)) = verdict else {
-                    return Err(StoreError::Unavailable(text));
-                };
-                return Err(error);
             }
             self.connection.roll_back_to_savepoint()?;
             match verdict {
@@ -170,6 +173,26 @@ impl WriterThread {
                 verdict => return Ok(verdict),
             }
         }
+    }
+}
+
+/// Why a transaction came to nothing.
+enum Lost {
+    /// It could not be begun: no work was run.
+    NotBegun(StoreError),
+    /// Something ended it on the way, or it could not be committed.
+    Midway(StoreError),
+}
+
+/// Tells how it ended. A panic over there is no reason to stop writing for everybody else.
+fn answer(work: Work, verdict: Result<(), Stop>) {
+    let Work { run, done, .. } = work;
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        done(verdict);
+        drop(run);
+    }));
+    if told.is_err() {
+        tracing::error!("the answer to a write panicked");
     }
 }
 
