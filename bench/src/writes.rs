@@ -158,7 +158,8 @@ pub fn disk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let file = plan.folder.join("disk-single.sqlite");
     let (home, instances) = store(&file, processes / 5)?;
     let places = instances.iter().cycle().zip(0..processes);
-    let places = places.map(|(instance, number)| Place { instance: *instance, name: Some(format!("process-{number}")) });
+    let places =
+        places.map(|(instance, number)| Place { instance: *instance, name: Some(format!("process-{number}")) });
     let requests = places.map(|place| single_request(home, &place)).collect();
     report_growth(report, "disk: 1 a call", &file, processes, requests)
 }
