@@ -1,6 +1,7 @@
 """What the client tests share: a server as an operator would set it up, and who may call it."""
 
 import secrets
+import time
 
 import pytest
 
@@ -8,6 +9,18 @@ from server import Server
 
 APP = "client-tests"
 USER = "ann"
+
+
+def eventually(check, within_s=5.0):
+    """What a check returns as soon as it no longer fails: the server sees what the other commands change within a second."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
