@@ -213,8 +213,9 @@ fn g15_to_g18_the_gateway() {
     let fails = |answer: Answer, status: u16, code: i64| {
         assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
         let body = answer.json();
-        let keys: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
-        assert_eq!(keys, ["code", "code_name", "data", "message", "result"]); // in the order of serde_json's map
+        let mut keys: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        assert_eq!(keys, ["code", "code_name", "data", "message", "result"]);
         assert!(answer.headers.contains_key("x-bkapi-error-code"));
         assert_eq!(answer.headers["content-type"], "application/json; charset=utf-8");
     };
@@ -378,6 +379,46 @@ fn g31_bodies_over_the_limit() {
     }
     let at_the_limit = vec![b' '; 10 * 1024 * 1024];
     app.post("/findmany/proc/process_instance", at_the_limit).fails_with(1_199_006);
+}
+
+/// What no client library sends. Each is answered or hung up on, and the server goes on.
+#[test]
+fn nonsense_below_http() {
+    use std::io::{Read, Write};
+    let app = TestApp::with()
+        .settings(|settings| {
+            settings.dev = true;
+            settings.limits.header_read = std::time::Duration::from_millis(300);
+            settings.limits.request = std::time::Duration::from_millis(600);
+        })
+        .start();
+    let raw = |request: &[u8]| {
+        let mut stream = std::net::TcpStream::connect(app.address).unwrap();
+        // The server may hang up before it has read everything.
+        let _ = stream.write_all(request);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let status = |request: &str| {
+        let answer = raw(request.as_bytes());
+        answer.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok())
+    };
+    let long = "a".repeat(9_000);
+    assert_eq!(status(&format!("GET /api/v3/{long} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")), Some(414));
+    assert_eq!(status(&format!("GET /api/v3/x HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(70_000))), Some(431));
+    let odd = "POST /api/v3/x%ff%00%2e%2e HTTP/1.1\r\nHost: x\r\nBK_User: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    assert_eq!(status(odd), Some(404));
+    assert_eq!(status("GARBAGE\r\n\r\n"), Some(400));
+    let path = "/api/v3/findmany/proc/process_instance";
+    let post = format!("POST {path} HTTP/1.1\r\nHost: x\r\nBK_User: a\r\n");
+    assert_eq!(status(&format!("{post}Content-Length: 9999999999999999999999\r\n\r\n")), Some(400));
+    assert_eq!(status(&format!("{post}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n")), Some(200));
+    // Headers and bodies that never end cost a bounded time.
+    assert!(matches!(status(&post), None | Some(408)));
+    let unfinished = raw(format!("{post}Content-Length: 100\r\n\r\n{{").as_bytes());
+    assert!(unfinished.contains("1199997"), "{unfinished}");
+    app.post("/findmany/proc/process_instance", list_body()).data();
 }
 
 #[test]

@@ -20,7 +20,7 @@ INSERT INTO module SELECT id, 1, 1 + (id = 4), id % 4, 'm' || id, 0, 2, json_obj
     'service_category_id', 2) FROM (SELECT value AS id FROM json_each('[1,2,3,4]'));
 INSERT INTO service_category VALUES (1, 0, 0, 1, 'Default', 1), (2, 0, 1, 1, 'Default', 1);
 INSERT INTO cloud_area VALUES (0, 'Default Area');
-INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', '{"bk_host_id":1,"bk_cloud_id":0}');
+INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', NULL, '{"bk_host_id":1,"bk_cloud_id":0}');
 INSERT INTO host_address VALUES (0, '10.0.0.1', 1);
 INSERT INTO host_module VALUES (1, 2, 4, 1);
 INSERT INTO service_instance VALUES (1, 1, 4, 1, 0, 'i', '{"bk_biz_id":1,"id":1,"name":"i","service_template_id":0,
@@ -32,12 +32,14 @@ INSERT INTO audit VALUES (1, 0, 1, 'u', 1, '', 'r1', 'business_resource', 'servi
 INSERT INTO event VALUES (1, 0, 1, 100, 1, 1, 'r1', NULL, '{}');
 INSERT INTO event SELECT 2, 0, 1, 9, 1, 1, 'r1', NULL, '{' || fixed_fields || ',' || extra_fields || '}' FROM process;
 INSERT INTO event VALUES (3, 0, 1, 9, 1, 2, 'r1', NULL, '{}'), (4, 0, 1, 9, 3, 2, 'r1', '{}', NULL);
+INSERT INTO event VALUES (5, 0, 1, 2, 1, 1, 'r1', NULL, '{}'), (6, 0, 1, 3, 1, 1, 'r1', NULL, '{}'),
+    (7, 0, 1, 5, 1, 2, 'r1', NULL, '{}'), (8, 0, 1, 6, 1, 4, 'r1', NULL, '{}');
 INSERT INTO app VALUES ('demo', 0, 0);
 INSERT INTO app_secret VALUES (1, 'demo', 'd', 0);
 INSERT INTO user_token VALUES (1, 'u', 'd', 0, 0);
 INSERT INTO access_grant VALUES (1, 'u', 'find_business', 1, 0);
 INSERT INTO sequence VALUES ('business', 2), ('set', 3), ('module', 5), ('host', 2), ('service_category', 3),
-    ('service_instance', 2), ('process', 3), ('audit', 2), ('event', 5), ('app_secret', 2), ('user_token', 2), ('grant', 2);
+    ('service_instance', 2), ('process', 3), ('audit', 2), ('event', 9), ('app_secret', 2), ('user_token', 2), ('grant', 2);
 "#;
 
 /// What the check finds in a sound store after this damage.
@@ -167,6 +169,12 @@ fn damaged_histories_are_found() {
     check("DELETE FROM event WHERE position = 1", "service_instance", 1, "created once");
     check("DELETE FROM event WHERE position = 4", "process", 2, "gone and no event");
     check("UPDATE event SET object_id = 1 WHERE position = 3", "process", 1, "created once");
+    check("DELETE FROM event WHERE position = 5", "host", 1, "created once");
+    check("DELETE FROM event WHERE position = 6", "host_module", 1, "as many modules");
+    check("DELETE FROM event WHERE position = 7", "topology_set", 2, "created once");
+    check("DELETE FROM event WHERE position = 8", "module", 4, "created once");
+    check("UPDATE business SET id = 9", "business", 9, "created once");
+    check("DELETE FROM host_address", "host", 1, "not reserved");
     check("UPDATE event SET operation = 2 WHERE position = 1", "event", 1, "states");
     check("UPDATE audit SET request_id = 'r2'", "event", 1, "no audit entry");
     check("UPDATE audit SET request_id = 'r2'", "audit", 1, "no event");
@@ -176,7 +184,7 @@ fn damaged_histories_are_found() {
 #[test]
 fn damaged_counters_are_found() {
     check("UPDATE sequence SET next = 2 WHERE name = 'process'", "process", 2, "given out again");
-    check("DELETE FROM sequence WHERE name = 'event'", "event", 4, "given out again");
+    check("DELETE FROM sequence WHERE name = 'event'", "event", 8, "given out again");
     check("UPDATE sequence SET next = 1 WHERE name = 'grant'", "access_grant", 1, "given out again");
 }
 

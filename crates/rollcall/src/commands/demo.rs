@@ -200,7 +200,7 @@ impl<'a> Builder<'a> {
             }
             let made = self.call(
                 "create_module",
-                json!({"bk_biz_id": business, "bk_set_id": set.1, "bk_module_name": module_name}),
+                json!({"bk_biz_id": business, "bk_set_id": set.1, "bk_parent_id": set.1, "bk_module_name": module_name}),
             )?;
             let module = id(&made, "bk_module_id")?;
             let on: Vec<&Value> = places.iter().map(|place| &hosts[*place]).collect();

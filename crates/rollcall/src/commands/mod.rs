@@ -89,7 +89,7 @@ pub fn run(cli: Cli) -> Result<(), End> {
         Command::Check(command) => command.run(global),
         Command::Backup(command) => command.run(global),
         Command::Restore(command) => command.run(global),
-        Command::Openapi(command) => command.run(),
+        Command::Openapi(command) => command.run(global),
         Command::Demo(command) => command.run(global),
     }
 }

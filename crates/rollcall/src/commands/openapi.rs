@@ -1,6 +1,8 @@
 //! `rollcall openapi`: the description of the API for programs.
 
+use super::Global;
 use crate::end::End;
+use crate::output;
 use clap::Args;
 
 /// Print the OpenAPI document of the API
@@ -10,7 +12,9 @@ use clap::Args;
 pub struct OpenApi;
 
 impl OpenApi {
-    pub fn run(self) -> Result<(), End> {
-        Err(End::Failed(anyhow::anyhow!("not there yet")))
+    pub fn run(self, global: &Global) -> Result<(), End> {
+        let config = global.load(Vec::new())?;
+        output::say(rollcall_http::openapi::document_for(&config.gateway_prefix).trim_end());
+        Ok(())
     }
 }

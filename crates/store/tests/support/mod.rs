@@ -2,6 +2,11 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
+pub mod chance;
+pub mod disk;
+pub mod trace;
+pub mod vfs;
+
 use rollcall_store::sqlite::{Options, Sqlite};
 use rollcall_store::{Engine, Store, TimeLimits};
 use std::path::PathBuf;
@@ -9,7 +14,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A folder for a store; removed with everything in it when dropped.
-pub struct Folder(TempDir);
+pub struct Folder(pub TempDir);
 
 impl Folder {
     pub fn new() -> Self {
@@ -38,4 +43,37 @@ impl Folder {
 pub fn open(options: Options) -> Store {
     let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(options).expect("the store opens"));
     Store::new(engine, TimeLimits::default())
+}
+
+/// A store whose files go through a model of a disk.
+pub struct Modelled {
+    pub folder: Folder,
+    pub disk: Arc<disk::Disk>,
+    vfs: String,
+}
+
+impl Modelled {
+    /// The disk of a folder, with what is in it.
+    pub fn new(folder: Folder, seed: u64) -> Self {
+        let (vfs, disk) = vfs::register(folder.0.path(), seed);
+        Self { folder, disk, vfs }
+    }
+
+    /// The disk of a folder with an empty store.
+    pub fn with_store(seed: u64) -> Self {
+        let folder = Folder::new();
+        folder.open().engine().close();
+        Self::new(folder, seed)
+    }
+
+    pub fn options(&self) -> Options {
+        Options { vfs: Some(self.vfs.clone()), ..self.folder.options() }
+    }
+
+    /// A connection beside the store, over the same disk.
+    pub fn outsider(&self) -> rusqlite::Connection {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+        rusqlite::Connection::open_with_flags_and_vfs(self.folder.file(), flags, self.vfs.as_str())
+            .expect("the store's file can be opened")
+    }
 }

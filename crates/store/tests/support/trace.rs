@@ -1,0 +1,149 @@
+//! A request whose traces can be told apart from those of all others, and the question what of it is in a store.
+
+use super::chance::Chance;
+use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
+use rollcall_domain::moment::Moment;
+use rollcall_domain::process::NewProcess;
+use rollcall_store::audit::{self, Actor, AuditRow};
+use rollcall_store::event::{self, EventKind, EventOperation, EventRow};
+use rollcall_store::migrate::{find_setting, put_setting};
+use rollcall_store::process::{self, PlacedProcess};
+use rollcall_store::sequence::{self, Sequence};
+use rollcall_store::{Store, StoreError, Tx};
+use std::collections::{BTreeMap, BTreeSet};
+
+const BUSINESS: BusinessId = BusinessId(3);
+const NOW: Moment = Moment(1_795_226_400_000);
+
+/// A request as large as its number says: rows of many tables, one counter that all of them share.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    pub id: i64,
+    processes: usize,
+    bytes: usize,
+}
+
+impl Request {
+    pub fn new(id: i64, seed: u64) -> Self {
+        let mut chance = Chance::new(seed ^ id.unsigned_abs());
+        // Some span pages of their own.
+        let bytes = if chance.once_in(4) { 6000 } else { 200 };
+        Self { id, processes: 1 + chance.below(6), bytes }
+    }
+
+    /// Writes it. Of each kind of row one more or one less would show.
+    pub fn write(self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        let first = sequence::take(tx, Sequence::Process, self.processes)?;
+        let ids: Vec<_> = (first..).take(self.processes).collect();
+        let made: Vec<_> = ids.iter().map(|id| self.process(*id)).collect();
+        let placed: Vec<_> = made
+            .iter()
+            .map(|process| PlacedProcess {
+                business_id: BUSINESS,
+                service_instance_id: ServiceInstanceId(self.id),
+                host_id: HostId(1),
+                process,
+            })
+            .collect();
+        process::insert(tx, &placed)?;
+        let written = find_setting(tx, "requests")?.map_or(Ok(0), |text| text.parse::<i64>());
+        let written = written.map_err(|e| StoreError::Unreadable(e.to_string()))?;
+        put_setting(tx, "requests", &(written + 1).to_string())?;
+        let events: Vec<_> = ids.iter().map(|id| event_of(*id)).collect();
+        let request_id = self.id.to_string();
+        event::insert(tx, NOW, &request_id, &events)?;
+        let actor = Actor { user: "u", verified: true, app_code: "", request_id: &request_id, time: NOW };
+        audit::insert(tx, actor, &[self.audit()])
+    }
+
+    fn process(self, id: i64) -> NewProcess {
+        NewProcess {
+            id: ProcessId(id),
+            name: format!("p{id}"),
+            func_name: "f".into(),
+            start_param: Some(format!("{id}")),
+            fixed_fields: "x".repeat(self.bytes),
+            extra_fields: String::new(),
+        }
+    }
+
+    fn audit(self) -> AuditRow {
+        AuditRow {
+            business_id: BUSINESS,
+            audit_type: "business_resource",
+            resource_type: "service_instance",
+            action: "create",
+            resource_id: self.id,
+            resource_name: String::new(),
+            detail: "{}".into(),
+        }
+    }
+
+    /// What is in the store when all of it is.
+    fn whole(self) -> Traces {
+        let count = i64::try_from(self.processes).expect("fits");
+        let bytes = count * i64::try_from(self.bytes).expect("fits");
+        Traces { processes: count, bytes, events: count, audits: 1 }
+    }
+}
+
+fn event_of(process: i64) -> EventRow {
+    EventRow {
+        business_id: BUSINESS,
+        kind: EventKind::Process,
+        operation: EventOperation::Create,
+        object_id: process,
+        before: None,
+        after: Some("{}".into()),
+    }
+}
+
+/// What a store holds of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Traces {
+    processes: i64,
+    bytes: i64,
+    events: i64,
+    audits: i64,
+}
+
+const PROCESSES: &str = "SELECT service_instance_id, count(*), sum(length(fixed_fields)) FROM process GROUP BY 1";
+const EVENTS: &str = "SELECT CAST(request_id AS INTEGER), count(*) FROM event GROUP BY 1";
+const AUDITS: &str = "SELECT CAST(request_id AS INTEGER), count(*) FROM audit GROUP BY 1";
+const ORPHANS: &str = "SELECT count(*) FROM event e LEFT JOIN process p ON p.id = e.object_id
+    AND p.service_instance_id = CAST(e.request_id AS INTEGER) WHERE p.id IS NULL";
+const POSITIONS: &str = "SELECT count(*), coalesce(max(position), 0),
+    coalesce((SELECT next FROM sequence WHERE name = 'event'), 1) FROM event";
+
+/// The requests that a store holds. Each of them is whole, and everything else agrees with them.
+pub fn present(store: &Store, seed: u64) -> BTreeSet<i64> {
+    let read = store.read(true, |tx| {
+        let mut found: BTreeMap<i64, Traces> = BTreeMap::new();
+        tx.query(PROCESSES, &[], &mut |row| {
+            let traces = found.entry(row.int(0)?).or_default();
+            (traces.processes, traces.bytes) = (row.int(1)?, row.int(2)?);
+            Ok(())
+        })?;
+        tx.query(EVENTS, &[], &mut |row| {
+            found.entry(row.int(0)?).or_default().events = row.int(1)?;
+            Ok(())
+        })?;
+        tx.query(AUDITS, &[], &mut |row| {
+            found.entry(row.int(0)?).or_default().audits = row.int(1)?;
+            Ok(())
+        })?;
+        let positions = tx.find(POSITIONS, &[], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))?;
+        let written = find_setting(tx, "requests")?;
+        Ok::<_, StoreError>((found, positions, written, tx.number(ORPHANS, &[])?))
+    });
+    let (found, positions, written, orphans) = read.expect("the store can be read");
+    for (id, traces) in &found {
+        assert_eq!(*traces, Request::new(*id, seed).whole(), "request {id} is not whole");
+    }
+    let events = found.values().map(|traces| traces.events).sum::<i64>();
+    assert_eq!(positions, Some((events, events, events + 1)), "positions have no gaps");
+    assert_eq!(orphans, 0, "every event has its process");
+    let count = written.map_or(0, |text| text.parse().expect("a number"));
+    assert_eq!(found.len(), count, "the common counter agrees");
+    found.into_keys().collect()
+}
