@@ -552,8 +552,14 @@ fn reads_can_be_protected() {
     app.grant("ops", Action::FindBusinessResource, Some(2));
     let list = |business: i64| {
         let body = json!({"bk_biz_id": business, "service_instance_id": 5, "page": {"limit": 1}});
-        ["list_process_instance", "list_service_instance", "list_service_instance_detail", "search_set", "search_module"]
-            .map(|operation| app.esb(operation, body.clone()).code())
+        [
+            "list_process_instance",
+            "list_service_instance",
+            "list_service_instance_detail",
+            "search_set",
+            "search_module",
+        ]
+        .map(|operation| app.esb(operation, body.clone()).code())
     };
     assert_eq!((list(2), list(1)), ([0; 5], [9_900_403; 5]));
 }

@@ -89,7 +89,8 @@ fn no_secret_is_ever_logged() {
     let native = "/api/v3/create/proc/process_instance";
     for secret in [secret, wrong] {
         for user in [json!({"bk_token": token}), json!({"bk_token": wrong}), json!({"bk_username": "ann"})] {
-            let mut body = json!({"bk_app_code": "caller", "bk_app_secret": secret, "access_token": "", "bk_biz_id": 2});
+            let mut body =
+                json!({"bk_app_code": "caller", "bk_app_secret": secret, "access_token": "", "bk_biz_id": 2});
             body.as_object_mut().unwrap().extend(user.as_object().unwrap().clone());
             let header = format!("X-Bkapi-Authorization: {body}\r\n");
             server.post(esb, "", &body.to_string());
@@ -100,7 +101,8 @@ fn no_secret_is_ever_logged() {
             let query: Vec<_> =
                 body.as_object().unwrap().iter().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or("2"))).collect();
             for path in [esb, native, "/api/c/compapi/v2/cc/nope/", "/nowhere"] {
-                server.send(&format!("GET {path}?{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", query.join("&")));
+                server
+                    .send(&format!("GET {path}?{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", query.join("&")));
             }
         }
     }
@@ -118,7 +120,8 @@ fn no_secret_is_ever_logged() {
 fn a_refusal_is_logged_once_with_its_request_id() {
     let folder = tempfile::tempdir().unwrap();
     let server = Serving::start(folder.path(), &["--dev", "--store", "sqlite:dev.sqlite"]);
-    let answer = server.post("/api/v3/findmany/proc/process_instance", "BK_User: ann\r\nX-Request-ID: find-me-1\r\n", "{");
+    let answer =
+        server.post("/api/v3/findmany/proc/process_instance", "BK_User: ann\r\nX-Request-ID: find-me-1\r\n", "{");
     assert!(answer.contains("1199000"), "{answer}");
     let (_, log) = server.stop();
     let lines: Vec<_> = log.iter().filter(|line| line.contains("find-me-1")).collect();
@@ -133,7 +136,8 @@ fn what_was_accepted_is_finished() {
     let server = Serving::start(folder.path(), &["--dev", "--store", "sqlite:dev.sqlite"]);
     let mut busy = server.connect();
     let body = r#"{"bk_biz_name":"last words","bk_biz_maintainer":"ann"}"#;
-    let head = format!("POST /api/v3/biz/0 HTTP/1.1\r\nHost: x\r\nBK_User: ann\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST /api/v3/biz/0 HTTP/1.1\r\nHost: x\r\nBK_User: ann\r\nContent-Length: {}\r\n\r\n", body.len());
     busy.write_all(head.as_bytes()).unwrap();
     busy.write_all(&body.as_bytes()[..10]).unwrap();
     // An answer on another connection shows that the server has come round to this one.
