@@ -100,7 +100,7 @@ fn the_model_sees_a_commit_that_is_not_on_disk() {
     assert!(modelled.disk.acknowledge(1) > 0);
     let folder = Folder::new();
     let now = modelled.disk.moments().pop().unwrap();
-    now.cut(folder.0.path(), Fate::NothingSurvives, &mut Chance::new(0));
+    now.cut(folder.0.path(), Fate::Lost, &mut Chance::new(0));
     let sql = "SELECT count(*) FROM setting WHERE name = 'a'";
     let count: i64 = folder.outsider().query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(count, 0);
@@ -138,7 +138,9 @@ impl Life {
             submitted.insert(id);
             waiting.push(submit(&store, &modelled.disk, request));
             if chance.once_in(4) {
-                waiting.drain(..).for_each(|wait| drop(wait()));
+                waiting.drain(..).for_each(|wait| {
+                    wait();
+                });
             }
             if chance.once_in(6) {
                 let mode = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"][chance.below(4)];
@@ -146,7 +148,9 @@ impl Life {
                 let _ = outsider.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
             }
         }
-        waiting.into_iter().for_each(|wait| drop(wait()));
+        waiting.into_iter().for_each(|wait| {
+            wait();
+        });
         drop(outsider);
         store.engine().close();
         drop(store);
