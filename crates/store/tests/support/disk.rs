@@ -90,6 +90,14 @@ impl Fate {
     }
 }
 
+impl Moment {
+    /// How far each file is, whatever random marks SQLite puts into its log.
+    pub fn shape(&self) -> String {
+        let files = self.files.iter().map(|(name, file)| (name, file.durable.len(), file.pending.len()));
+        format!("{:?} {:?}", files.collect::<Vec<_>>(), self.acknowledged)
+    }
+}
+
 /// What is asked of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
