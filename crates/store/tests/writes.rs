@@ -205,6 +205,25 @@ fn a_transaction_lost_once_costs_nobody_a_request() {
 }
 
 #[test]
+fn a_transaction_that_cannot_be_committed_is_rolled_back_and_the_next_one_begun() {
+    let bench = Bench::new(|_| {});
+    let hold = support::hold(&bench.store);
+    let before = bench.submit(add("before"));
+    let breaks = bench.submit(|tx| {
+        put_setting(tx, "breaks", "put")?;
+        // The savepoint is gone, the transaction stands.
+        Ok(tx.execute("RELEASE request", &[]).map(|_| ())?)
+    });
+    let after = bench.submit(add("after"));
+    drop(hold);
+    assert!(ended(&before).is_ok());
+    assert!(matches!(ended(&breaks), Err(Stop::Failed(StoreError::Defect(_)))));
+    assert!(ended(&after).is_ok());
+    let state = ["before", "breaks", "after"].map(|name| bench.setting(name));
+    assert_eq!(state, [Some("1".into()), None, Some("1".into())]);
+}
+
+#[test]
 fn nothing_is_written_outside_of_a_transaction_by_work_that_overlooks_its_loss() {
     let bench = Bench::new(|_| {});
     let overlooks = bench.submit(|tx| {
