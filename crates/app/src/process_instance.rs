@@ -7,8 +7,8 @@ use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstanceId};
-use rollcall_domain::json::{FieldPath, JsonWriter, Object, Schema};
-use rollcall_domain::process::{self, NewProcess, Placement, ProcessDraft};
+use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
+use rollcall_domain::process::{self, NewProcess, Placement, ProcessDraft, ProcessInfo};
 use rollcall_domain::wire_input;
 use rollcall_store::audit::AuditRow;
 use rollcall_store::event::EventKind;
@@ -34,7 +34,7 @@ wire_input! {
         /// The process template; without meaning where there is none.
         pub process_template_id: i64 = "process_template_id",
         /// The fields of the process.
-        pub process_info: Object = "process_info",
+        pub process_info: ProcessInfo = "process_info",
     }
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn read_drafts(entries: &[ProcessEntryWire], at: &FieldPath) -> Resul
     let mut drafts = Vec::with_capacity(entries.len());
     for (i, entry) in entries.iter().enumerate() {
         let at = at.index(i).field("process_info");
-        drafts.extend(process::read_draft(&entry.process_info, &at, &mut faults));
+        drafts.extend(process::read_draft(&entry.process_info.0, &at, &mut faults));
     }
     if faults.is_empty() { Ok(drafts) } else { Err(faults) }
 }

@@ -3,7 +3,7 @@
 use crate::bind_info::{self, BindRow, HostAddresses};
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstanceId};
-use crate::json::{FieldPath, Json, JsonWriter, Object, Schema};
+use crate::json::{Decode, Decoder, Field, FieldPath, Json, JsonWriter, Object, Schema};
 use std::collections::HashMap;
 
 /// The most processes one call of create_process_instance carries.
@@ -283,6 +283,86 @@ pub fn find_clashes(
     }
 }
 
+/// The `process_info` of a request: any record, so that [`read_draft`] can name everything that is wrong in it at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessInfo(pub Object);
+
+impl Decode for ProcessInfo {
+    fn decode(json: Json, at: &Decoder<'_>) -> Option<Self> {
+        Object::decode(json, at).map(Self)
+    }
+
+    fn absent(at: &Decoder<'_>) -> Option<Self> {
+        Object::absent(at).map(Self)
+    }
+
+    fn schema() -> Schema {
+        Schema::Object(
+            INFO_FIELDS
+                .iter()
+                .map(|(name, description)| {
+                    let kind = FIELDS.iter().chain(&KEPT).find(|(field, _)| field == name);
+                    let schema = match kind.map(|(_, kind)| kind) {
+                        Some(Kind::Int(..)) => Schema::Integer,
+                        Some(Kind::Bool) => Schema::Boolean,
+                        Some(Kind::Bind) => bind_info_schema(),
+                        _ if *name == "bk_enable_port" => Schema::Boolean,
+                        _ => Schema::Text,
+                    };
+                    Field { name, description, schema, always: false }
+                })
+                .collect(),
+        )
+    }
+}
+
+/// What a caller may say of a process, the needed first, in words.
+const INFO_FIELDS: [(&str, &str); 24] = [
+    ("bk_func_name", "The name of the program; needed, up to 256 bytes."),
+    ("bk_process_name", "The name of the process, unique in its service instance; needed, up to 256 bytes."),
+    (
+        "bk_start_param_regex",
+        "What tells the process from others of the same program; the pair is unique in the service instance.",
+    ),
+    ("bind_info", "The ports it listens on; one object counts as a list of one."),
+    ("user", "The user that runs it, up to 256 bytes."),
+    ("work_path", "The directory it runs in."),
+    ("pid_file", "The file that holds its process id."),
+    ("start_cmd", "The command that starts it."),
+    ("stop_cmd", "The command that stops it."),
+    ("restart_cmd", "The command that starts it again."),
+    ("reload_cmd", "The command that makes it read its configuration again."),
+    ("face_stop_cmd", "The command that stops it by force."),
+    ("proc_num", "How many of it run, 1 to 10000."),
+    ("priority", "Its place in the order of starting, -100 to 10000."),
+    ("timeout", "How long a command may take, in seconds, 0 to 10000."),
+    ("bk_start_check_secs", "How long after a start it is looked at, in seconds, 0 to 600."),
+    ("auto_start", "Whether it starts with the host."),
+    ("description", "A remark, up to 256 bytes."),
+    (
+        "bind_ip",
+        "Older form, used without `bind_info`: 1 loopback, 2 any, 3 the host's inner address, 4 its outer address.",
+    ),
+    ("port", "Older form, used without `bind_info`: ports and ranges, separated by commas."),
+    ("protocol", "Older form, used without `bind_info`: 1 TCP, 2 UDP, 3 TCP6, 4 UDP6."),
+    ("bk_enable_port", "Older form, used without `bind_info`: whether the ports are in use."),
+    ("bk_func_id", "Kept as sent."),
+    ("auto_time_gap", "Kept as sent."),
+];
+
+fn bind_info_schema() -> Schema {
+    let field = |name, schema, description| Field { name, description, schema, always: false };
+    Schema::Object(vec![
+        field("enable", Schema::Boolean, "Whether it is in use."),
+        field("ip", Schema::Text, "An address, or 1 loopback, 2 any, 3 the host's inner address, 4 its outer address."),
+        field("port", Schema::Text, "One port or one range, such as 8000-8010."),
+        field("protocol", Schema::Text, "1 TCP, 2 UDP, 3 TCP6, 4 UDP6."),
+        field("template_row_id", Schema::Integer, "The row of the process template; 0 without one."),
+        field("row_id", Schema::Integer, "The same as template_row_id."),
+    ])
+    .list()
+}
+
 /// The shape of the fixed fields in answers.
 pub fn fixed_schema() -> Schema {
     let field = |(name, kind): &(&'static str, Kind)| {
@@ -295,7 +375,7 @@ pub fn fixed_schema() -> Schema {
             (_, Kind::Bool) => Schema::Boolean.or_null(),
             (_, Kind::Bind) => bind_schema().list().or_null(),
         };
-        crate::json::Field { name, description: "", schema, always: true }
+        Field { name, description: "", schema, always: true }
     };
     Schema::Object(FIELDS.iter().map(field).collect())
 }

@@ -3,17 +3,17 @@ const WORDS = {
   en: {
     title: "API reference", search: "Search operations ( / )", nav: "Operations",
     intro: "Every operation is the same at each of its doors; only address, credentials and envelope differ. An answer of an operation has HTTP status 200, and its code tells success (0) from failure. A call that fails changes nothing, and its message names every bad field with its path.",
-    document: "OpenAPI document", native: "Native", gateway: "Gateway", esb: "ESB", doors: "Doors", ways: "Ways to it", rights: "Rights", needs: "Needed rights",
+    document: "OpenAPI document", more: "Reference", native: "Native", gateway: "Gateway", esb: "ESB", doors: "Doors", ways: "Ways to it", rights: "Rights", needs: "Needed rights",
     open: "Open to every known caller.", parameters: "Parameters", request: "Request body", requestAbout: "JSON. Fields may be left out, and null is the same as absent, unless marked as required.",
     noBody: "None.", response: "Answer", failure: "On failure", statuses: "Other statuses", example: "Example", copy: "Copy", copied: "Copied", required: "required",
     or: "or", anything: "anything", codes: "Codes", code: "Code", meaning: "Meaning", right: "Right", name: "Name", none: "No operation matches.", found: (n) => `${n} operations`,
     loading: "Loading…", failed: "The document could not be loaded.",
-    types: { integer: "integer", number: "number", boolean: "boolean", string: "text", object: "object", array: "list", null: "null", time: "time", of: (t) => `list of ${t}` },
+    types: { integer: "integer", number: "number", boolean: "boolean", string: "text", object: "object", array: "list", null: "null", time: "time", of: (t) => `list of ${t}s` },
   },
   zh: {
     title: "接口文档", search: "搜索接口（按 / ）", nav: "接口",
     intro: "同一接口在三个入口上行为一致，仅地址、凭证与返回包装不同。接口的返回状态码为 200，由 code 区分成功（0）与失败。失败的调用不改变任何数据，错误信息会列出每个有问题的字段及其路径。",
-    document: "OpenAPI 文档", native: "原生", gateway: "网关", esb: "ESB", doors: "入口", ways: "调用地址", rights: "权限", needs: "所需权限",
+    document: "OpenAPI 文档", more: "附录", native: "原生", gateway: "网关", esb: "ESB", doors: "入口", ways: "调用地址", rights: "权限", needs: "所需权限",
     open: "任何已知调用者均可使用。", parameters: "参数", request: "请求体", requestAbout: "JSON。除标明必填外，字段均可省略；null 等同于未给出。",
     noBody: "无。", response: "返回", failure: "失败时", statuses: "其他状态码", example: "示例", copy: "复制", copied: "已复制", required: "必填",
     or: "或", anything: "任意值", codes: "错误码", code: "错误码", meaning: "含义", right: "权限", name: "名称", none: "没有匹配的接口。", found: (n) => `${n} 个接口`,
@@ -105,17 +105,28 @@ const VALUES = {
   start: 0, limit: 10, bk_biz_id: 3, bk_set_id: 11, bk_module_id: 31, bk_host_id: 1, service_instance_id: 1, bk_cloud_id: 0,
   bk_obj_id: "process", protocol: "1", ip: "127.0.0.1", port: "8080", enable: true, proc_num: 1, process_template_id: 0,
   bk_func_name: "nginx", bk_process_name: "nginx", user: "nginx", work_path: "/usr/sbin", start_cmd: "nginx",
-  bk_parent_id: 3, bk_host_innerip: "10.0.0.1", is_increment: false, with_default: 1,
+  bk_host_innerip: "10.0.0.1", is_increment: false, with_default: 1,
+  bk_biz_name: "example", life_cycle: "2", bk_biz_maintainer: "admin", time_zone: "Asia/Shanghai", language: "1",
+  bk_set_name: "example", bk_set_env: "3", bk_service_status: "1", bk_capacity: 10, bk_module_name: "example", bk_module_type: "1",
 };
 const LEFT_OUT = new Set(["bk_token", "sort", "enable_count", "selectors", "search_key", "fields", "condition", "filter", "biz_property_filter", "time_condition", "need_sort"]);
+// What no new caller should send.
+const isOld = (member) => /^(Older form|Kept as|The same as|Not supported)|older than/.test(deref(member).description || "");
 const ESB_ONLY = new Set(["bk_supplier_account"]);
+
+const HOST = { bk_host_innerip: VALUES.bk_host_innerip, bk_cloud_id: VALUES.bk_cloud_id };
 
 function example(schema, name, depth = 0) {
   schema = whole(schema);
+  // Records whose fields the document does not list.
+  if (name === "host_info") return { 0: HOST };
+  if (name === "bk_host_list" && kind(whole(schema.items)) === "object") return [HOST];
+  // In a tree the parent is what the description calls it.
+  if (name === "bk_parent_id") return VALUES[/set/.test(schema.description || "") ? "bk_set_id" : "bk_biz_id"];
   if (name in VALUES && kind(schema) !== "array") return VALUES[name];
   switch (kind(schema)) {
     case "object": {
-      const members = Object.entries(schema.properties || {}).filter(([key, member]) => !LEFT_OUT.has(key) && kind(whole(member)));
+      const members = Object.entries(schema.properties || {}).filter(([key, member]) => !LEFT_OUT.has(key) && !isOld(member) && kind(whole(member)));
       const named = members.filter(([key]) => !(depth === 0 && ESB_ONLY.has(key)));
       // Of a long record only what has a value here says something.
       const long = named.length > 12;
@@ -283,7 +294,7 @@ function render() {
   const link = (id, text) => el("li", null, el("a", { href: `#${id}`, "data-id": id }, text));
   nav.replaceChildren(...sections.flatMap((section) => [
     el("h2", null, section.name), el("ul", null, section.own.map((operation) => link(operation.name, operation.name)))]),
-    el("h2", null, t.document), el("ul", null, link("rights", t.rights), link("codes", t.codes)));
+    el("h2", null, t.more), el("ul", null, link("rights", t.rights), link("codes", t.codes)));
   filter();
 }
 

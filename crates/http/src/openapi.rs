@@ -32,8 +32,14 @@ fn build(operations: &[Operation], gateway_prefix: &str) -> Value {
     for operation in operations {
         document.add(operation);
     }
-    let used = TAGS.iter().filter(|tag| operations.iter().any(|operation| tag_of(operation.name) == Some(tag)));
-    let tags: Vec<_> = used.map(|tag| json!({"name": tag.english, "x-rollcall-zh": tag.chinese})).collect();
+    // In the order of the table.
+    let mut tags: Vec<&Tag> = Vec::new();
+    for tag in operations.iter().filter_map(|operation| tag_of(operation.name)) {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    let tags: Vec<_> = tags.iter().map(|tag| json!({"name": tag.english, "x-rollcall-zh": tag.chinese})).collect();
     let names = |(zh, en): (&str, &str)| json!({"en": en, "zh": zh});
     let actions = Action::ALL.iter().map(|action| (action.wire().to_owned(), names(action.names())));
     let actions: Map<_, _> = actions.collect();

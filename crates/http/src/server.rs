@@ -1,6 +1,7 @@
 //! Connections in, answers out, with bounds on both; and a stop that finishes what was accepted.
 
 use crate::answer::Answer;
+use crate::door::Early;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::state::{Clock, State};
@@ -138,6 +139,9 @@ async fn serve(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let limits = state.settings.limits;
     let (head, body) = request.into_parts();
+    if head.uri.path_and_query().map_or(0, |uri| uri.as_str().len()) > limits.uri_bytes {
+        return Ok(Answer::into_response(crate::door::refuse_early(&state, peer, &head, Early::UriTooLong)));
+    }
     let work = async {
         let body = match Limited::new(body, limits.body_bytes).collect().await {
             Ok(body) => BodyRead::Whole(body.to_bytes()),
@@ -148,7 +152,7 @@ async fn serve(
     };
     let answer = match tokio::time::timeout(limits.request, work).await {
         Ok(answer) => answer,
-        Err(_) => crate::door::too_slow(&state, peer, &head),
+        Err(_) => crate::door::refuse_early(&state, peer, &head, Early::TooSlow),
     };
     Ok(Answer::into_response(answer))
 }

@@ -96,19 +96,36 @@ pub(crate) async fn answer(state: &State, peer: IpAddr, head: &Parts, body: Body
     heard.answer
 }
 
-/// The answer to a request that took too long: nobody knows more about it than its door.
-pub(crate) fn too_slow(state: &State, peer: IpAddr, head: &Parts) -> Answer {
+/// Why a request is refused before any operation is looked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Early {
+    TooSlow,
+    UriTooLong,
+}
+
+/// The answer to a request that no operation sees: nobody knows more about it than its door.
+pub(crate) fn refuse_early(state: &State, peer: IpAddr, head: &Parts, why: Early) -> Answer {
     let asked = asked(state, peer, head);
     let (door, language) = match way_in(&asked) {
         WayIn::Esb(_) => (Door::Esb, esb::language(&asked)),
         WayIn::Gateway(_) => (Door::Gateway, gateway::language(&asked)),
         WayIn::Native(_) => (Door::Native, native::language(&asked)),
     };
-    let failure = Failure::from(Fault::new(Cause::TooBusy, ""));
-    let outcome = Outcome::failed(&failure, language);
+    let (status, fault) = match why {
+        Early::TooSlow => (200, Fault::new(Cause::TooBusy, "")),
+        Early::UriTooLong => (414, Fault::new(Cause::InputInvalid, "").named("URI")),
+    };
+    let outcome = Outcome::failed(&Failure::from(fault), language);
     state.metrics.failed(outcome.code);
-    tracing::warn!(door = door.name(), path = %asked.path, "a request was not answered in time");
-    Answer::json(200, outcome.body(door, &identity::new_esb_request_id())).with("connection", "close")
+    let path = rollcall_domain::fault::quoted(&asked.path);
+    tracing::warn!(
+        door = door.name(),
+        path,
+        status,
+        "a request was refused before it was looked at: {}",
+        outcome.message
+    );
+    Answer::json(status, outcome.body(door, &identity::new_esb_request_id())).with("connection", "close")
 }
 
 fn asked<'a>(state: &'a State, peer: IpAddr, head: &'a Parts) -> Asked<'a> {

@@ -1,0 +1,180 @@
+//! The servers that are measured, each in a process of its own: this program started again. Ours, and the bare ones beside it.
+
+use crate::bare;
+use anyhow::{Context, bail};
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::post;
+use axum::{Json, Router};
+use clap::ValueEnum;
+use rollcall_domain::moment::{Moment, Zone};
+use rollcall_http::{Metrics, Server, Settings};
+use rollcall_store::sqlite::{Options, Sqlite};
+use rollcall_store::{Store, TimeLimits};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Rollcall in its development mode.
+    Ours,
+    /// An axum handler that runs the statement of list_process_instance and splices what it answers.
+    Statement,
+    /// An axum handler that answers the same bytes every time.
+    Constant,
+}
+
+const LIST_PATH: &str = "/findmany/proc/process_instance";
+
+/// A running server; it ends when this is dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    pub process: u32,
+    child: std::process::Child,
+    input: Option<ChildStdin>,
+}
+
+impl Running {
+    pub fn start(kind: Kind, store: &Path) -> anyhow::Result<Self> {
+        let kind = kind.to_possible_value().context("every kind has a name")?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["serve", kind.get_name(), "--store"])
+            .arg(store)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut line)?;
+        let address = line.trim().parse().with_context(|| format!("a server that did not start: {line:?}"))?;
+        let input = child.stdin.take();
+        Ok(Self { address, process: child.id(), child, input })
+    }
+
+    /// Processor time it has used so far.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process))?;
+        let (_, fields) = stat.rsplit_once(')').context("a process has a name")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        // The kernel tells processes a hundred ticks a second, whatever its own clock.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The time, for stores made and served here.
+#[expect(clippy::disallowed_methods, reason = "the clock of this program")]
+pub fn now() -> Moment {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Moment(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The zone of every store made here.
+pub fn zone() -> anyhow::Result<Zone> {
+    Zone::named(Zone::DEFAULT_NAME).context("the default zone is known")
+}
+
+/// Serves until standard input ends.
+pub fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        let _ = stop.send(());
+    });
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    // As `rollcall serve` does it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
+    runtime.block_on(async {
+        if kind == Kind::Ours {
+            let metrics = Arc::new(Metrics::new());
+            let mut options = Options::new(store);
+            options.observer = Some(metrics.writer());
+            let store = Store::new(Arc::new(Sqlite::open(options)?), TimeLimits::default());
+            let mut settings = Settings::new(listen);
+            settings.dev = true;
+            let server = Server::bind(settings, store, zone()?, metrics, Arc::new(now)).await?;
+            tell(server.local_addr())?;
+            server.run(stopped).await;
+            return Ok(());
+        }
+        let router = match kind {
+            Kind::Statement => {
+                let list = Arc::new(List { file: store.to_owned(), sql: bare::list_statement()? });
+                Router::new().route(&format!("/api/v3{LIST_PATH}"), post(list_by_statement)).with_state(list)
+            }
+            _ => {
+                let list = List { file: store.to_owned(), sql: bare::list_statement()? };
+                let instance = bare::some_instance(&list.file)?;
+                let answer: Arc<str> = list.answer(&instance)?.into();
+                Router::new().route(&format!("/api/v3{LIST_PATH}"), post(list_constant)).with_state(answer)
+            }
+        };
+        let listener = tokio::net::TcpListener::bind(listen).await?;
+        tell(listener.local_addr()?)?;
+        let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        axum::serve(listener, router).with_graceful_shutdown(stopped).await?;
+        Ok(())
+    })
+}
+
+fn tell(address: SocketAddr) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{address}")?;
+    Ok(out.flush()?)
+}
+
+/// What list_process_instance is asked.
+#[derive(serde::Deserialize)]
+pub struct Ask {
+    pub bk_biz_id: i64,
+    pub service_instance_id: i64,
+}
+
+struct List {
+    file: PathBuf,
+    sql: String,
+}
+
+thread_local! {
+    static READER: RefCell<Option<rusqlite::Connection>> = const { RefCell::new(None) };
+}
+
+impl List {
+    fn answer(&self, ask: &Ask) -> anyhow::Result<String> {
+        READER.with_borrow_mut(|reader| {
+            if reader.is_none() {
+                *reader = Some(bare::open_reader(&self.file)?);
+            }
+            let Some(reader) = reader else { bail!("no connection") };
+            let mut statement = reader.prepare_cached(&self.sql)?;
+            bare::list(&mut statement, ask)
+        })
+    }
+}
+
+const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json; charset=utf-8")];
+
+async fn list_by_statement(State(list): State<Arc<List>>, Json(ask): Json<Ask>) -> impl IntoResponse {
+    (JSON, list.answer(&ask).unwrap_or_else(|error| error.to_string()))
+}
+
+async fn list_constant(State(answer): State<Arc<str>>, Json(_): Json<Ask>) -> impl IntoResponse {
+    (JSON, answer.to_string())
+}

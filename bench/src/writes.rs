@@ -1,0 +1,182 @@
+//! create_process_instance: against loops that insert the same rows, and what it leaves on disk.
+
+use crate::Plan;
+use crate::bare::{Place, Writer};
+use crate::estate::{Estate, Home, entry};
+use crate::figures::{Budget, Report, median};
+use crate::load::{Client, Round, Until, request};
+use crate::server::{Kind, Running};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Processes in a call of `bulk`.
+const A_CALL: usize = 100;
+/// Clients of `single`.
+const CLIENTS: usize = 64;
+/// The most requests in one commit, as the store has it.
+const GROUP: usize = 256;
+
+fn create_request(business: i64, instance: i64, processes: &[Value]) -> Vec<u8> {
+    let body = json!({"bk_biz_id": business, "service_instance_id": instance, "processes": processes}).to_string();
+    request("/create/proc/process_instance", &body)
+}
+
+fn bulk_request(home: Home, instance: i64) -> Vec<u8> {
+    let processes: Vec<_> = (0..A_CALL).map(|i| entry(&format!("process-{i:03}"), i)).collect();
+    create_request(home.business, instance, &processes)
+}
+
+fn single_request(home: Home, place: &Place) -> Vec<u8> {
+    let name = place.name.as_deref().unwrap_or("process");
+    create_request(home.business, place.instance, &[entry(name, 0)])
+}
+
+/// Two equal stores, in each of which one call has stored its rows: one for our server, one for the bare loop.
+struct Pair {
+    home: Home,
+    /// Without processes.
+    instances: Vec<i64>,
+    ours: Running,
+    bare: Writer,
+}
+
+impl Pair {
+    fn new(plan: &Plan, name: &str, instances: usize, first: impl Fn(Home, i64) -> Vec<u8>) -> anyhow::Result<Self> {
+        let file = plan.folder.join(format!("{name}.sqlite"));
+        let (home, mut instances) = store(&file, instances + 1)?;
+        let sample = instances.remove(0);
+        let ours = Running::start(Kind::Ours, &file)?;
+        Client::connect(ours.address, 1)?.ask(&first(home, sample))?;
+        drop(ours);
+        let copy = plan.folder.join(format!("{name}-bare.sqlite"));
+        std::fs::copy(&file, &copy)?;
+        let bare = Writer::open(&copy, sample)?;
+        let ours = Running::start(Kind::Ours, &file)?;
+        Ok(Self { home, instances, ours, bare })
+    }
+}
+
+/// A store with instances that have no processes.
+fn store(file: &Path, instances: usize) -> anyhow::Result<(Home, Vec<i64>)> {
+    let estate = Estate::new(file)?;
+    let home = estate.home("writes")?;
+    let instances = estate.empty_instances(home, instances)?;
+    estate.close();
+    Ok((home, instances))
+}
+
+/// The rounds of one comparison, rows a second on both sides.
+#[derive(Default)]
+struct Rates {
+    ours: Vec<f64>,
+    bare: Vec<f64>,
+}
+
+impl Rates {
+    #[expect(clippy::cast_precision_loss, reason = "a round has some thousand rows")]
+    fn add(&mut self, rows: usize, ours: &Round, bare: std::time::Duration) {
+        self.ours.push(rows as f64 / ours.time.as_secs_f64());
+        self.bare.push(rows as f64 / bare.as_secs_f64());
+    }
+
+    fn report(&self, report: &mut Report, name: &str, connections: usize) {
+        let ratios: Vec<_> = self.ours.iter().zip(&self.bare).map(|(ours, bare)| ours / bare).collect();
+        let facts = json!({
+            "processes_per_s": median(&self.ours), "bare_per_s": median(&self.bare), "connections": connections,
+        });
+        report.add(name, "ratio", &ratios, Budget::AtLeast(0.5), facts);
+    }
+}
+
+/// 100 a call, against one durable transaction per 100.
+pub fn bulk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    const MANY: usize = 8;
+    let calls = if plan.quick { 40 } else { 100 };
+    let needed = 3 * calls * (plan.rounds + 1);
+    let pair = Pair::new(plan, "bulk", needed, bulk_request)?;
+    let Pair { home, instances, ours, mut bare } = pair;
+    let mut fresh = instances.into_iter();
+    let mut sides = Vec::new();
+    for connections in [1, MANY] {
+        sides.push((connections, Client::connect(ours.address, connections)?, Rates::default()));
+    }
+    for round in 0..=plan.rounds {
+        let places: Vec<_> = fresh.by_ref().take(calls).map(|instance| Place { instance, name: None }).collect();
+        let bare_time = bare.run(&places)?;
+        for (_, client, rates) in &mut sides {
+            let requests: Vec<_> = fresh.by_ref().take(calls).map(|instance| bulk_request(home, instance)).collect();
+            let our_time = client.round(&Arc::new(requests), Until::AllSent)?;
+            if round > 0 {
+                rates.add(calls * A_CALL, &our_time, bare_time);
+            }
+        }
+    }
+    report.title("create_process_instance, 100 a call, native door, to a loop with one durable transaction per 100");
+    for (connections, _, rates) in &sides {
+        rates.report(report, &format!("bulk: processes/s, connections: {connections}"), *connections);
+    }
+    Ok(())
+}
+
+/// 1 a call from many clients, against a loop with group commit.
+pub fn single(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    const INSTANCES: usize = 2_000;
+    let calls = if plan.quick { 2_000 } else { 8_000 };
+    let first = |home, instance| single_request(home, &Place { instance, name: Some("sample".into()) });
+    let Pair { home, instances, ours, mut bare } = Pair::new(plan, "single", INSTANCES, first)?;
+    let mut client = Client::connect(ours.address, CLIENTS)?;
+    let mut places = instances.iter().cycle().zip(0..);
+    let mut rates = Rates::default();
+    for round in 0..=plan.rounds {
+        let places: Vec<_> = places
+            .by_ref()
+            .take(calls)
+            .map(|(instance, number)| Place { instance: *instance, name: Some(format!("process-{number}")) })
+            .collect();
+        let requests: Vec<_> = places.iter().map(|place| single_request(home, place)).collect();
+        let bare_time = bare.run_grouped(&places, CLIENTS, GROUP)?;
+        let our_time = client.round(&Arc::new(requests), Until::AllSent)?;
+        if round > 0 {
+            rates.add(calls, &our_time, bare_time);
+        }
+    }
+    report.title("create_process_instance, 1 a call, native door, to a loop with group commit");
+    rates.report(report, "single: processes/s, 64 clients", CLIENTS);
+    Ok(())
+}
+
+/// What a process takes on disk with all that is stored for it.
+pub fn disk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let processes = if plan.quick { 5_000 } else { 20_000 };
+    report.title("disk per process, its event and its part of the audit included");
+    let calls = processes / A_CALL;
+    let file = plan.folder.join("disk-bulk.sqlite");
+    let (home, instances) = store(&file, calls)?;
+    let requests = instances.iter().map(|instance| bulk_request(home, *instance)).collect();
+    report_growth(report, "disk: 100 a call", &file, processes, requests)?;
+    let file = plan.folder.join("disk-single.sqlite");
+    let (home, instances) = store(&file, processes / 5)?;
+    let places = instances.iter().cycle().zip(0..processes);
+    let places =
+        places.map(|(instance, number)| Place { instance: *instance, name: Some(format!("process-{number}")) });
+    let requests = places.map(|place| single_request(home, &place)).collect();
+    report_growth(report, "disk: 1 a call", &file, processes, requests)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes for people")]
+fn report_growth(
+    report: &mut Report,
+    name: &str,
+    file: &PathBuf,
+    processes: usize,
+    requests: Vec<Vec<u8>>,
+) -> anyhow::Result<()> {
+    let before = std::fs::metadata(file)?.len();
+    let server = Running::start(Kind::Ours, file)?;
+    Client::connect(server.address, CLIENTS)?.round(&Arc::new(requests), Until::AllSent)?;
+    drop(server);
+    let bytes = std::fs::metadata(file)?.len().saturating_sub(before);
+    report.add(name, "bytes", &[bytes as f64 / processes as f64], Budget::None, json!({"processes": processes}));
+    Ok(())
+}
