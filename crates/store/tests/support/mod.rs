@@ -10,7 +10,7 @@ pub mod vfs;
 use rollcall_store::sqlite::{Options, Sqlite};
 use rollcall_store::{Engine, Store, TimeLimits};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 
 /// A folder for a store; removed with everything in it when dropped.
@@ -61,8 +61,14 @@ impl Modelled {
 
     /// The disk of a folder with an empty store.
     pub fn with_store(seed: u64) -> Self {
+        static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
+        let empty = EMPTY.get_or_init(|| {
+            let folder = Folder::new();
+            folder.open().engine().close();
+            std::fs::read(folder.file()).expect("a closed store is one file")
+        });
         let folder = Folder::new();
-        folder.open().engine().close();
+        std::fs::write(folder.file(), empty).expect("the folder can be written");
         Self::new(folder, seed)
     }
 

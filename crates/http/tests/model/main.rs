@@ -1,0 +1,146 @@
+//! Random sequences of requests through all three doors, against a plain model: every answer, and at the end everything that
+//! is stored, must be equal.
+//!
+//! A failure prints its seed and the shortest sequence that was found. The same run again:
+//! `ROLLCALL_MODEL_SEED=<seed> cargo test -p rollcall-http --test model`. A longer one: `ROLLCALL_MODEL_CASES=2000`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod compare;
+mod instances;
+mod ops;
+mod process;
+mod topology;
+mod world;
+
+use ops::{Door, Op, Step};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use std::rc::Rc;
+use support::{Answer, TestApp, USER};
+use world::{Expect, Request, World};
+
+/// How long one sequence may be.
+const LONGEST: usize = 50;
+
+#[test]
+fn answers_and_state_equal_the_model() {
+    run(60, LONGEST, || TestApp::with().settings(|settings| settings.dev = true).administrator(USER));
+}
+
+fn number_of(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} must be a number")))
+}
+
+fn run(cases: u32, longest: usize, app: impl Fn() -> support::Builder) {
+    let seed = number_of("ROLLCALL_MODEL_SEED").unwrap_or_else(random);
+    let cases = number_of("ROLLCALL_MODEL_CASES").map_or(cases, |cases| cases.try_into().unwrap());
+    let config = Config {
+        cases,
+        max_shrink_iters: 3000,
+        max_shrink_time: 120_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let outcome = runner.run(&ops::steps(longest), |steps| play(app().start(), &steps).map_err(TestCaseError::fail));
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, steps)) => {
+            let list: String = steps.iter().enumerate().map(|(i, step)| format!("{i:3} {step:?}\n")).collect();
+            panic!("{reason}\n\nthe shortest sequence found:\n{list}\nseed: ROLLCALL_MODEL_SEED={seed}");
+        }
+        Err(TestError::Abort(reason)) => panic!("{reason}, ROLLCALL_MODEL_SEED={seed}"),
+    }
+}
+
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).unwrap();
+    u64::from_le_bytes(bytes)
+}
+
+/// Sends every request to a server and to the model, and compares.
+fn play(app: TestApp, steps: &[Step]) -> Result<(), String> {
+    let app = Rc::new(app);
+    let mut world = World::of_new_store(&app);
+    let (new_counts, new_told) = (compare::counts(&app), compare::told(&app));
+    for (i, step) in steps.iter().enumerate() {
+        let Some((request, expect)) = plan(&world, &app, &step.op) else { continue };
+        let answer = send(&app, step.door, &request);
+        let context = |e: String| {
+            let sent = if matches!(step.door, Door::Esb) { &request.esb } else { &request.body };
+            format!("step {i}, {:?} door, {} {}\n{sent}\n{}\n{e}", step.door, request.name, request.path, answer.text)
+        };
+        follow(&mut world, &app, expect, &answer).map_err(context)?;
+        // A refused write leaves everything as it was (I-9), another one leaves what the model says.
+        let counts = compare::expected_counts(&world, &new_counts);
+        world::same("the number of rows", compare::counts(&app), counts).map_err(context)?;
+    }
+    compare::journal(&app, &world, &new_told)?;
+    compare::whole_state(&app, &world)
+}
+
+/// The request of an operation and what it must come to.
+fn plan(world: &World, app: &Rc<TestApp>, op: &Op) -> Option<(Request, Expect)> {
+    Some(match op {
+        Op::CreateBusiness { name } => topology::create_business(world, app, name),
+        Op::CreateSet { business, name, parent } => topology::create_set(world, *business, name, *parent),
+        Op::CreateModule { business, set, name, parent, category } => {
+            topology::create_module(world, *business, *set, name, *parent, *category)
+        }
+        Op::AddHosts { business, hosts } => topology::add_to_idle(world, *business, hosts),
+        Op::AddHostsToResource { business, rows } => topology::add_to_resource(world, app, *business, rows),
+        Op::Transfer { business, hosts, modules, is_increment } => {
+            topology::transfer(world, *business, hosts, modules, *is_increment)
+        }
+        Op::TransferToIdle { business, hosts } => topology::transfer_to_idle(world, *business, hosts),
+        Op::TransferFromPool { business, hosts } => topology::transfer_from_pool(world, *business, hosts),
+        Op::CreateInstances { business, module, name, instances } => {
+            instances::create_instances(world, *business, *module, *name, instances)
+        }
+        Op::TooManyInstances { count } => instances::too_many_instances(world, *count)?,
+        Op::CreateProcesses { business, instance, processes } => {
+            instances::create_processes(world, *business, *instance, processes)
+        }
+        Op::TooManyProcesses { count } => instances::too_many_processes(world, *count),
+        Op::ListInstances { business, module, hosts, search, page } => {
+            instances::list_instances(world, *business, *module, hosts, *search, *page)
+        }
+        Op::ListDetails { business, module, host, hosts, ids, page } => {
+            instances::list_details(world, *business, *module, *host, hosts, ids.as_deref(), *page)
+        }
+        Op::ListProcesses { business, instance } => instances::list_processes(world, *business, *instance),
+        Op::ListHosts { business, sets, modules, page } => topology::list_hosts(world, *business, sets, modules, *page),
+    })
+}
+
+fn send(app: &TestApp, door: Door, request: &Request) -> Answer {
+    match door {
+        Door::Native => app.post(&request.path, request.body.clone()),
+        Door::Gateway => app.gateway("POST", &request.path, request.body.clone()),
+        Door::Esb => app.esb(request.name, request.esb.clone()),
+    }
+}
+
+/// Compares an answer with what it must be, and makes its effects in the model.
+fn follow(world: &mut World, app: &TestApp, expect: Expect, answer: &Answer) -> Result<(), String> {
+    let json = answer.json();
+    world::same("the HTTP status", answer.status, 200)?;
+    world::same("result", json["result"].as_bool(), Some(answer.code() == 0))?;
+    match expect {
+        Expect::Refused(_) if answer.code() == 0 => Err("it must fail".into()),
+        Expect::Refused(codes) if codes.is_empty() || codes.contains(&answer.code()) => Ok(()),
+        Expect::Refused(codes) => Err(format!("the code must be one of {codes:?}")),
+        Expect::Done(_) if answer.code() != 0 => Err("it must succeed".into()),
+        Expect::Done(effect) => {
+            effect(world, &json["data"])?;
+            world.name_processes(|instance| {
+                app.post("/findmany/proc/process_instance", serde_json::json!({"service_instance_id": instance})).data()
+            })
+        }
+    }
+}

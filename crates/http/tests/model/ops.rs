@@ -1,0 +1,425 @@
+//! What a random caller asks for. Records are named by small numbers that stand for whatever there is when the request is
+//! made, so that a list of operations stays meaningful while it shrinks; wrong ones of every kind come along.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Where a request enters.
+#[derive(Debug, Clone, Copy)]
+pub enum Door {
+    Native,
+    Gateway,
+    Esb,
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub door: Door,
+    pub op: Op,
+}
+
+/// A record.
+#[derive(Debug, Clone, Copy)]
+pub enum Pick {
+    /// The n-th, counted round, of those that fit what else the request names; of all when none fits.
+    Near(usize),
+    /// The n-th of all, counted round.
+    Any(usize),
+    Unknown,
+    Zero,
+    Negative,
+}
+
+/// The business of a request.
+#[derive(Debug, Clone, Copy)]
+pub enum Biz {
+    /// The one that the main record of the request is in.
+    Fits,
+    Any(usize),
+    Unknown,
+    Zero,
+    Negative,
+    Missing,
+    Null,
+    /// The fitting one as a text.
+    Text,
+}
+
+/// What `bk_parent_id` says.
+#[derive(Debug, Clone, Copy)]
+pub enum Parent {
+    Right,
+    Wrong,
+    Missing,
+}
+
+/// A host to add.
+#[derive(Debug, Clone)]
+pub struct HostIn {
+    /// The addresses as sent; `None`: without the field.
+    pub address: Option<&'static str>,
+    pub comment: Option<&'static str>,
+    /// Names a host by its id.
+    pub id: Option<Pick>,
+}
+
+/// A process to make.
+#[derive(Debug, Clone)]
+pub struct ProcessIn {
+    /// JSON; `""` leaves the field out, as in `func` and `param`.
+    pub name: &'static str,
+    pub func: &'static str,
+    pub param: &'static str,
+    /// Further fields with their JSON.
+    pub more: Vec<(&'static str, &'static str)>,
+}
+
+/// A service instance to make.
+#[derive(Debug, Clone)]
+pub struct InstanceIn {
+    pub host: Pick,
+    pub name: Option<&'static str>,
+    pub processes: Vec<ProcessIn>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct PageIn {
+    pub start: i64,
+    pub limit: i64,
+    pub newest_first: bool,
+}
+
+/// An operation with its input.
+#[derive(Debug, Clone)]
+pub enum Op {
+    CreateBusiness {
+        name: &'static str,
+    },
+    CreateSet {
+        business: Biz,
+        name: &'static str,
+        parent: Parent,
+    },
+    CreateModule {
+        business: Biz,
+        set: Pick,
+        name: &'static str,
+        parent: Parent,
+        category: Option<i64>,
+    },
+    AddHosts {
+        business: Biz,
+        hosts: Vec<HostIn>,
+    },
+    AddHostsToResource {
+        business: Biz,
+        rows: Vec<HostIn>,
+    },
+    Transfer {
+        business: Biz,
+        hosts: Vec<Pick>,
+        modules: Vec<Pick>,
+        is_increment: bool,
+    },
+    TransferToIdle {
+        business: Biz,
+        hosts: Vec<Pick>,
+    },
+    TransferFromPool {
+        business: Biz,
+        hosts: Vec<Pick>,
+    },
+    CreateInstances {
+        business: Biz,
+        module: Option<Pick>,
+        name: Option<&'static str>,
+        instances: Vec<InstanceIn>,
+    },
+    /// More than a call may carry.
+    TooManyInstances {
+        count: usize,
+    },
+    CreateProcesses {
+        business: Biz,
+        instance: Pick,
+        processes: Vec<ProcessIn>,
+    },
+    /// More than a call may carry.
+    TooManyProcesses {
+        count: usize,
+    },
+    ListInstances {
+        business: Biz,
+        module: Option<Pick>,
+        hosts: Vec<Pick>,
+        search: Option<&'static str>,
+        page: Option<PageIn>,
+    },
+    ListDetails {
+        business: Biz,
+        module: Option<Pick>,
+        host: Option<Pick>,
+        hosts: Vec<Pick>,
+        ids: Option<Vec<Pick>>,
+        page: Option<PageIn>,
+    },
+    ListProcesses {
+        business: Biz,
+        instance: Pick,
+    },
+    ListHosts {
+        business: Biz,
+        sets: Vec<Pick>,
+        modules: Vec<Pick>,
+        page: Option<PageIn>,
+    },
+}
+
+fn door() -> impl Strategy<Value = Door> {
+    select(vec![Door::Native, Door::Gateway, Door::Esb])
+}
+
+fn pick() -> impl Strategy<Value = Pick> {
+    prop_oneof![
+        24 => (0..8_usize).prop_map(Pick::Near),
+        4 => (0..16_usize).prop_map(Pick::Any),
+        1 => select(vec![Pick::Unknown, Pick::Zero, Pick::Negative]),
+    ]
+}
+
+fn picks(size: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Pick>> {
+    vec(pick(), size)
+}
+
+fn biz() -> impl Strategy<Value = Biz> {
+    prop_oneof![
+        24 => Just(Biz::Fits),
+        2 => (0..5_usize).prop_map(Biz::Any),
+        1 => select(vec![Biz::Unknown, Biz::Zero, Biz::Negative, Biz::Text]),
+        2 => select(vec![Biz::Missing, Biz::Null]),
+    ]
+}
+
+fn parent() -> impl Strategy<Value = Parent> {
+    prop_oneof![16 => Just(Parent::Right), 1 => Just(Parent::Wrong), 1 => Just(Parent::Missing)]
+}
+
+fn node_name() -> impl Strategy<Value = &'static str> {
+    prop_oneof![20 => select(vec!["web", "db", " web ", "Web", "数据"]), 1 => select(vec!["", " ", "a b", "a/b", "空闲机"])]
+}
+
+fn host() -> impl Strategy<Value = HostIn> {
+    let good =
+        vec!["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.1.1,10.0.1.2", "10.0.1.2"];
+    let address = prop_oneof![
+        24 => select(good).prop_map(Some),
+        1 => select(vec![Some("10.0.0"), Some(""), Some("10.0.0.1,"), None]),
+    ];
+    let id = prop_oneof![12 => Just(None), 1 => pick().prop_map(Some)];
+    (address, option::of(select(vec!["", "rack 7", "spare"])), id).prop_map(|(address, comment, id)| HostIn {
+        address,
+        comment,
+        id,
+    })
+}
+
+/// Fields that a process may have.
+const GOOD_FIELDS: &[(&str, &str)] = &[
+    ("priority", "-100"),
+    ("priority", "10000"),
+    ("proc_num", "1"),
+    ("proc_num", "null"),
+    ("timeout", "0"),
+    ("bk_start_check_secs", "600"),
+    ("description", "\" two words \""),
+    ("description", "null"),
+    ("work_path", "\"/data/bkee\""),
+    ("user", "\"root\""),
+    ("start_cmd", "\"./start \\\"x\\\"\\n\""),
+    ("auto_start", "true"),
+    ("auto_start", "null"),
+    ("bind_info", "null"),
+    ("bind_info", "[]"),
+    ("bind_info", r#"[{"enable":true,"ip":"127.0.0.1","port":"8008","protocol":"1","template_row_id":1}]"#),
+    ("bind_info", r#"[{"ip":"::1"},{"port":" 80-90 ","protocol":"4","enable":false}]"#),
+    ("bind_info", r#"{"enable":false,"ip":null,"port":"65535","protocol":"2","row_id":7}"#),
+    ("port", "\"8008, 8443\""),
+    ("port", "\"1-2\""),
+    ("port", "\"\""),
+    ("bind_ip", "\"3\""),
+    ("bind_ip", "\"10.9.9.9\""),
+    ("protocol", "\"2\""),
+    ("bk_enable_port", "false"),
+    ("bk_func_id", "\"f1\""),
+    ("auto_time_gap", "60"),
+    ("foo", "{}"),
+    // What only the server says.
+    ("bk_process_id", "1"),
+    ("bk_biz_id", "1"),
+    ("service_instance_id", "1"),
+    ("bk_supplier_account", "\"x\""),
+    ("create_time", "\"2000-01-01T00:00:00Z\""),
+    ("bk_updated_by", "\"mallory\""),
+];
+
+/// Fields that make a process unacceptable.
+const BAD_FIELDS: &[(&str, &str)] = &[
+    ("priority", "-101"),
+    ("priority", "1.5"),
+    ("proc_num", "0"),
+    ("proc_num", "\"2\""),
+    ("timeout", "10001"),
+    ("bk_start_check_secs", "601"),
+    ("description", "5"),
+    ("auto_start", "\"true\""),
+    ("bind_info", "\"80\""),
+    ("bind_info", "[1]"),
+    ("bind_info", r#"[{"port":"90-80"}]"#),
+    ("bind_info", r#"[{"port":"80,81"}]"#),
+    ("bind_info", r#"[{"port":80}]"#),
+    ("bind_info", r#"[{"port":"080"}]"#),
+    ("bind_info", r#"[{"port":"65536"}]"#),
+    ("bind_info", r#"[{"port":null}]"#),
+    ("bind_info", r#"[{"protocol":"5"}]"#),
+    ("bind_info", r#"[{"enable":null}]"#),
+    ("bind_info", r#"[{"ip":"localhost"}]"#),
+    ("bind_info", r#"[{"color":"red"}]"#),
+    ("bind_info", r#"[{"row_id":1,"template_row_id":2}]"#),
+    ("port", "\"8008,\""),
+    ("port", "80"),
+];
+
+fn process() -> impl Strategy<Value = ProcessIn> {
+    let text = |other: Vec<&'static str>| prop_oneof![30 => select(vec![r#""nginx""#, r#""java""#, r#""redis""#, r#""Java""#, r#"" java ""#, r#""a\"名""#]), 1 => select(other)];
+    let bad = || text(vec!["", "null", r#""""#, r#"" ""#, "5"]);
+    let param =
+        prop_oneof![4 => Just(""), 2 => Just("null"), 4 => select(vec![r#""""#, r#""-a""#, r#"" -a ""#, r#""-b""#])];
+    let field = prop_oneof![40 => select(GOOD_FIELDS), 1 => select(BAD_FIELDS)];
+    (bad(), bad(), param, vec(field, 0..3)).prop_map(|(name, func, param, more)| ProcessIn { name, func, param, more })
+}
+
+fn processes(size: std::ops::Range<usize>) -> impl Strategy<Value = Vec<ProcessIn>> {
+    prop_oneof![20 => vec(process(), size), 1 => Just(Vec::new())]
+}
+
+/// 257 bytes.
+pub const LONG: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+
+fn instance() -> impl Strategy<Value = InstanceIn> {
+    let name = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some("")),
+        4 => select(vec![Some("mine"), Some(" "), Some("名\"字")]),
+    ];
+    let name = prop_oneof![30 => name, 1 => Just(Some(LONG))];
+    (pick(), name, processes(1..3)).prop_map(|(host, name, processes)| InstanceIn { host, name, processes })
+}
+
+fn page() -> impl Strategy<Value = PageIn> {
+    let start = prop_oneof![20 => 0..6_i64, 1 => Just(-1)];
+    let limit = prop_oneof![20 => 1..6_i64, 1 => select(vec![0, -1, 1000, 1001])];
+    (start, limit, any::<bool>()).prop_map(|(start, limit, newest_first)| PageIn { start, limit, newest_first })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let module = || prop_oneof![12 => pick().prop_map(Some), 1 => Just(None)];
+    let business_name =
+        prop_oneof![8 => select(vec!["alpha", "beta", " alpha ", "Alpha"]), 1 => select(vec!["", "蓝鲸", "资源池"])];
+    prop_oneof![
+        2 => business_name.prop_map(|name| Op::CreateBusiness { name }),
+        4 => (biz(), node_name(), parent()).prop_map(|(business, name, parent)| Op::CreateSet { business, name, parent }),
+        6 => (biz(), pick(), node_name(), parent(), option::weighted(0.2, select(vec![0, 1, 2, 4, 99, -1])))
+            .prop_map(|(business, set, name, parent, category)| Op::CreateModule { business, set, name, parent, category }),
+        5 => (biz(), prop_oneof![12 => vec(host(), 1..4), 1 => Just(Vec::new())])
+            .prop_map(|(business, hosts)| Op::AddHosts { business, hosts }),
+        3 => (biz(), vec(host(), 1..4)).prop_map(|(business, rows)| Op::AddHostsToResource { business, rows }),
+        10 => (biz(), prop_oneof![12 => picks(1..4), 1 => Just(vec![])], prop_oneof![12 => picks(1..3), 1 => Just(vec![])], any::<bool>())
+            .prop_map(|(business, hosts, modules, is_increment)| Op::Transfer { business, hosts, modules, is_increment }),
+        2 => (biz(), prop_oneof![12 => picks(1..3), 1 => Just(vec![])])
+            .prop_map(|(business, hosts)| Op::TransferToIdle { business, hosts }),
+        2 => (biz(), picks(1..3)).prop_map(|(business, hosts)| Op::TransferFromPool { business, hosts }),
+        14 => (biz(), module(), option::weighted(0.2, select(vec!["top", ""])), prop_oneof![16 => vec(instance(), 1..4), 1 => Just(vec![])])
+            .prop_map(|(business, module, name, instances)| Op::CreateInstances { business, module, name, instances }),
+        12 => (biz(), pick(), processes(1..4))
+            .prop_map(|(business, instance, processes)| Op::CreateProcesses { business, instance, processes }),
+        1 => prop_oneof![
+            select(vec![100, 101]).prop_map(|count| Op::TooManyInstances { count }),
+            select(vec![100, 101]).prop_map(|count| Op::TooManyProcesses { count }),
+        ],
+        2 => (biz(), module(), picks(0..3), option::weighted(0.5, select(vec!["", "10.0", "nginx", "mine", "(", "_"])), option::of(page()))
+            .prop_map(|(business, module, hosts, search, page)| Op::ListInstances { business, module, hosts, search, page }),
+        2 => (biz(), module(), option::weighted(0.1, pick()), picks(0..2), option::weighted(0.3, picks(0..4)), option::weighted(0.9, page()))
+            .prop_map(|(business, module, host, hosts, ids, page)| Op::ListDetails { business, module, host, hosts, ids, page }),
+        2 => (biz(), pick()).prop_map(|(business, instance)| Op::ListProcesses { business, instance }),
+        2 => (biz(), picks(0..3), picks(0..3), option::weighted(0.9, page()))
+            .prop_map(|(business, sets, modules, page)| Op::ListHosts { business, sets, modules, page }),
+    ]
+}
+
+/// Any request.
+pub fn step() -> impl Strategy<Value = Step> {
+    (door(), op()).prop_map(|(door, op)| Step { door, op })
+}
+
+/// What makes an estate worth talking about: two businesses with sets, modules and hosts in them.
+fn beginning() -> Vec<Step> {
+    let host = |address| HostIn { address: Some(address), comment: None, id: None };
+    let ops = [
+        Op::CreateBusiness { name: "alpha" },
+        Op::CreateSet { business: Biz::Any(2), name: "web", parent: Parent::Right },
+        Op::CreateModule {
+            business: Biz::Fits,
+            set: Pick::Near(0),
+            name: "web",
+            parent: Parent::Right,
+            category: None,
+        },
+        Op::CreateModule {
+            business: Biz::Fits,
+            set: Pick::Near(0),
+            name: "db",
+            parent: Parent::Right,
+            category: Some(4),
+        },
+        Op::CreateSet { business: Biz::Any(1), name: "web", parent: Parent::Right },
+        Op::CreateModule {
+            business: Biz::Fits,
+            set: Pick::Near(1),
+            name: "web",
+            parent: Parent::Right,
+            category: None,
+        },
+        Op::AddHosts {
+            business: Biz::Any(2),
+            hosts: vec![host("10.0.0.1"), host("10.0.0.2"), host("10.0.1.1,10.0.1.2")],
+        },
+        Op::AddHosts { business: Biz::Any(1), hosts: vec![host("10.0.0.3")] },
+        Op::Transfer {
+            business: Biz::Any(2),
+            hosts: vec![Pick::Near(0), Pick::Near(1)],
+            modules: vec![Pick::Near(0), Pick::Near(1)],
+            is_increment: false,
+        },
+        Op::Transfer {
+            business: Biz::Any(1),
+            hosts: vec![Pick::Near(0)],
+            modules: vec![Pick::Near(0)],
+            is_increment: false,
+        },
+    ];
+    ops.into_iter().map(|op| Step { door: Door::Native, op }).collect()
+}
+
+/// A list of requests: mostly a small estate first, then anything.
+pub fn steps(longest: usize) -> impl Strategy<Value = Vec<Step>> {
+    // Flags instead of the steps themselves, so that each of them can shrink away.
+    let kept = vec(proptest::bool::weighted(0.98), beginning().len());
+    (kept, vec(step(), 1..longest)).prop_map(|(kept, then)| {
+        let begun = beginning().into_iter().zip(kept).filter_map(|(step, kept)| kept.then_some(step));
+        begun.chain(then).collect()
+    })
+}
