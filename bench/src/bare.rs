@@ -20,7 +20,8 @@ fn statement(begins: &str, contains: &str) -> anyhow::Result<&'static str> {
 
 /// The statement that list_process_instance runs.
 pub fn list_statement() -> anyhow::Result<String> {
-    let sql = statement("SELECT id, business_id, service_instance_id, process_template_id", "service_instance_id = $2")?;
+    let sql =
+        statement("SELECT id, business_id, service_instance_id, process_template_id", "service_instance_id = $2")?;
     Ok(for_sqlite(sql))
 }
 

@@ -150,7 +150,8 @@ impl Run<'_> {
         let input = Input { fields, from_query: false };
         let mut prepared =
             (operation.prepare)(input).map_err(|failure| anyhow::anyhow!("{name} was refused: {failure:?}"))?;
-        let answer = prepared.run(self.context, self.tx).map_err(|error: OpError| anyhow::anyhow!("{name}: {error:?}"))?;
+        let answer =
+            prepared.run(self.context, self.tx).map_err(|error: OpError| anyhow::anyhow!("{name}: {error:?}"))?;
         Ok(serde_json::from_str(&answer.0)?)
     }
 

@@ -1,10 +1,10 @@
 //! list_process_instance: against bare handlers, and in a large store against a small one.
 
+use crate::Plan;
 use crate::estate::{A_CALL, Estate};
 use crate::figures::{Budget, Report, median};
 use crate::load::{Client, Until, request};
 use crate::server::{Kind, Running};
-use crate::Plan;
 use anyhow::ensure;
 use rollcall_store::sequence::{self, Sequence};
 use serde_json::json;
@@ -75,8 +75,7 @@ pub fn list(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     shuffle(&mut requests);
     let requests = Arc::new(requests);
     let start = |kind| Side::new(Running::start(kind, &file)?);
-    let (mut ours, mut statement, mut constant) =
-        (start(Kind::Ours)?, start(Kind::Statement)?, start(Kind::Constant)?);
+    let (mut ours, mut statement, mut constant) = (start(Kind::Ours)?, start(Kind::Statement)?, start(Kind::Constant)?);
     let sample = list_request(home.business, instances[0]);
     let answers = [&mut ours, &mut statement, &mut constant].map(|side| side.client.ask(&sample));
     let [ours_says, statement_says, constant_says] = answers;
@@ -143,7 +142,8 @@ pub fn flat(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
         anywhere.round(&any_requests, until, round > 0)?;
     }
     let count = all.len();
-    report.title(&format!("list_process_instance in stores of {} and {count} processes, 32 connections", hot_ids.len()));
+    report
+        .title(&format!("list_process_instance in stores of {} and {count} processes, 32 connections", hot_ids.len()));
     let facts = |large: &Side| {
         json!({
             "requests_per_s_small": median(&in_small.rates), "requests_per_s_large": median(&large.rates),
@@ -151,7 +151,13 @@ pub fn flat(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
         })
     };
     let times = |large: &Side| ratios(&in_small.rates, &large.rates);
-    report.add("flat: time of hot instances, large to small", "ratio", &times(&in_large), Budget::AtMost(1.25), facts(&in_large));
+    report.add(
+        "flat: time of hot instances, large to small",
+        "ratio",
+        &times(&in_large),
+        Budget::AtMost(1.25),
+        facts(&in_large),
+    );
     report.add("flat: time of random instances", "ratio", &times(&anywhere), Budget::None, facts(&anywhere));
     #[expect(clippy::cast_precision_loss, reason = "sizes for people")]
     let (per_second, per_process) = (count as f64 / took, bytes as f64 / count as f64);

@@ -1,17 +1,16 @@
 //! Hosts: add_host_to_resource, add_host_to_business_idle, list_biz_hosts (`topology` 9.2 to 9.4).
 
-use crate::access::right;
+use crate::access::{Granted, Right, right};
 use crate::journal::Journal;
 use crate::listing::Listing;
 use crate::operation::Serve;
 use crate::process_instance::failure;
-use crate::transfer::relation_document;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::business::BusinessStatus;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::host::{self as rules, BadDraft, ExistingHost, HostChange, HostDraft, HostsState, OnExisting};
-use rollcall_domain::id::{BusinessId, CloudAreaId, HostId, ModuleId, SetId};
+use rollcall_domain::id::{BusinessId, CloudAreaId, HostId, ModuleId, SUPPLIER_ACCOUNT, SetId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
 use rollcall_domain::module::BuiltIn;
 use rollcall_domain::page::{MAX_LIMIT, PageIn};
@@ -82,7 +81,7 @@ impl Serve for AddToResource {
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
-        context.access.require_global::<right::CreatePoolHost>()?;
+        let granted = context.access.require_global::<right::CreatePoolHost>()?;
         let Some(given) = &self.wire.host_info else {
             return Err(Fault::new(Cause::NotSet, "host_info").because(Reason::Blank).into());
         };
@@ -110,7 +109,7 @@ impl Serve for AddToResource {
         let changes = rules::plan_add(&drafts, &state, OnExisting::Update)
             .map_err(|bad| not_added(context, rows, &drafts, bad))?;
         let mut journal = Journal::default();
-        apply(context, tx, &idle, changes, &state, &owners, &mut journal)?;
+        apply(&granted, context, tx, &idle, changes, &state, &owners, &mut journal)?;
         journal.write(context, tx)?;
         let numbers: Vec<String> = rows.keys().map(i64::to_string).collect();
         let mut out = JsonWriter::with_capacity(16 + numbers.len() * 5);
@@ -219,7 +218,7 @@ impl Serve for AddToBusinessIdle {
         let changes = rules::plan_add(&self.drafts, &state, OnExisting::Refuse)
             .map_err(|bad| failure(bad.into_iter().flat_map(|bad| bad.faults).collect()))?;
         let mut journal = Journal::default();
-        let ids = apply(context, tx, &idle, changes, &state, &owners, &mut journal)?;
+        let ids = apply(&granted, context, tx, &idle, changes, &state, &owners, &mut journal)?;
         journal.write(context, tx)?;
         let mut out = JsonWriter::with_capacity(16 + ids.len() * 8);
         out.raw("{\"bk_host_ids\":[");
@@ -296,8 +295,15 @@ fn addresses_of(host: &Object) -> HostAddresses {
     }
 }
 
+/// A right that lets its holder add hosts.
+trait AddsHosts: Right {}
+impl AddsHosts for right::CreatePoolHost {}
+impl AddsHosts for right::EditBusinessHost {}
+
 /// Stores new hosts in the idle module and changed ones where they are. Answers the ids in the order of the changes.
-fn apply(
+#[expect(clippy::too_many_arguments, reason = "the proof, the request, and what was loaded and decided")]
+fn apply<R: AddsHosts>(
+    _: &Granted<R>,
     context: &Context,
     tx: &mut dyn Tx,
     idle: &ModuleRow,
@@ -376,6 +382,17 @@ fn unique_lost(error: StoreError) -> OpError {
         StoreError::Unique(_) => Fault::new(Cause::Duplicate, "bk_host_innerip").named("bk_host_innerip").into(),
         error => error.into(),
     }
+}
+
+/// A relation as events carry it.
+pub(crate) fn relation_document(row: &Joining) -> String {
+    let mut out = JsonWriter::with_capacity(128);
+    out.raw("{\"bk_biz_id\":").int(row.business_id.get());
+    out.raw(",\"bk_host_id\":").int(row.host_id.get());
+    out.raw(",\"bk_module_id\":").int(row.module_id.get());
+    out.raw(",\"bk_set_id\":").int(row.set_id.get());
+    out.raw(",\"bk_supplier_account\":").text(SUPPLIER_ACCOUNT).raw("}");
+    out.finish()
 }
 
 /// An audit entry of a host.

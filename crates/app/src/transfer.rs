@@ -1,8 +1,8 @@
 //! Hosts between modules: transfer_host_module, transfer_host_to_idlemodule, transfer_resourcehost_to_idlemodule
 //! (`topology` 10.3 to 10.5). A module that a host leaves takes the host's service instances there with it.
 
-use crate::access::right;
-use crate::host::audit_entry;
+use crate::access::{Granted, Right, right};
+use crate::host::{audit_entry, relation_document};
 use crate::journal::Journal;
 use crate::listing::business_of;
 use crate::operation::Serve;
@@ -11,7 +11,7 @@ use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::business::BusinessStatus;
 use rollcall_domain::fault::{Cause, Failure, Fault};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, SUPPLIER_ACCOUNT, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Schema, parse};
 use rollcall_domain::module::BuiltIn;
 use rollcall_domain::transfer::{
@@ -62,6 +62,11 @@ wire_input! {
     }
 }
 
+/// A right that lets its holder move hosts.
+trait MovesHosts: Right {}
+impl MovesHosts for right::EditServiceInstance {}
+impl MovesHosts for right::AssignHostToBusiness {}
+
 impl Serve for ToModules {
     fn output() -> Schema {
         Schema::Null
@@ -69,7 +74,7 @@ impl Serve for ToModules {
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business = business_of(self.business_id)?;
-        context.access.require::<right::EditServiceInstance>(business)?;
+        let granted = context.access.require::<right::EditServiceInstance>(business)?;
         let hosts: Vec<_> = self.host_ids.iter().copied().map(HostId).collect();
         let targets: Vec<_> = self.module_ids.iter().copied().map(ModuleId).collect();
         let request = TransferRequest {
@@ -81,7 +86,7 @@ impl Serve for ToModules {
         };
         let row = rollcall_store::business::find(tx, business)?;
         let loaded = Loaded::read(context, tx, &request)?;
-        loaded.carry_out(context, tx, row, &request)
+        loaded.carry_out(&granted, context, tx, row, &request)
     }
 }
 
@@ -92,7 +97,7 @@ impl Serve for ToIdle {
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business = business_of(self.business_id)?;
-        context.access.require::<right::EditServiceInstance>(business)?;
+        let granted = context.access.require::<right::EditServiceInstance>(business)?;
         let hosts: Vec<_> = self.host_ids.iter().copied().map(HostId).collect();
         let row = rollcall_store::business::find(tx, business)?;
         let idle = rollcall_store::module::find_built_in(tx, business, BuiltIn::Idle.kind())?;
@@ -107,7 +112,7 @@ impl Serve for ToIdle {
             kind: TransferKind::BuiltIn,
         };
         let loaded = Loaded::read(context, tx, &request)?;
-        loaded.carry_out(context, tx, Some(row), &request)
+        loaded.carry_out(&granted, context, tx, Some(row), &request)
     }
 }
 
@@ -118,7 +123,7 @@ impl Serve for FromPool {
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business = business_of(self.business_id)?;
-        context.access.require::<right::AssignHostToBusiness>(business)?;
+        let granted = context.access.require::<right::AssignHostToBusiness>(business)?;
         if business == BusinessId::POOL {
             return Err(Fault::new(Cause::HostInPool, "bk_biz_id").into());
         }
@@ -138,7 +143,7 @@ impl Serve for FromPool {
             // Hosts of businesses and hosts that are not there answer alike: nobody learns which they are.
             loaded.check_in_pool(&hosts)?;
         }
-        loaded.carry_out(context, tx, Some(row), &request)
+        loaded.carry_out(&granted, context, tx, Some(row), &request)
     }
 }
 
@@ -179,8 +184,9 @@ impl Loaded {
     }
 
     /// Decides and applies.
-    fn carry_out(
+    fn carry_out<R: MovesHosts>(
         &self,
+        granted: &Granted<R>,
         context: &Context,
         tx: &mut dyn Tx,
         business: Option<BusinessRow>,
@@ -196,13 +202,14 @@ impl Loaded {
         let plan = plan_transfer(&state, request).map_err(failure)?;
         let name = business.map(|row| row.name).unwrap_or_default();
         if !plan.moves.is_empty() {
-            self.apply(context, tx, &plan, &name, request)?;
+            self.apply(granted, context, tx, &plan, &name, request)?;
         }
         Ok(Reply::null())
     }
 
-    fn apply(
+    fn apply<R: MovesHosts>(
         &self,
+        _: &Granted<R>,
         context: &Context,
         tx: &mut dyn Tx,
         plan: &TransferPlan,
@@ -283,17 +290,6 @@ fn joining_of(relation: &Relation) -> Joining {
         set_id: relation.module.set_id,
         business_id: relation.module.business_id,
     }
-}
-
-/// A relation as events carry it.
-pub(crate) fn relation_document(row: &Joining) -> String {
-    let mut out = JsonWriter::with_capacity(128);
-    out.raw("{\"bk_biz_id\":").int(row.business_id.get());
-    out.raw(",\"bk_host_id\":").int(row.host_id.get());
-    out.raw(",\"bk_module_id\":").int(row.module_id.get());
-    out.raw(",\"bk_set_id\":").int(row.set_id.get());
-    out.raw(",\"bk_supplier_account\":").text(SUPPLIER_ACCOUNT).raw("}");
-    out.finish()
 }
 
 /// Removes service instances of a business with their processes, and tells of each.

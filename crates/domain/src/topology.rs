@@ -146,8 +146,18 @@ impl Node {
 
 /// The shape of a free-form record as callers send it, with the ids that come with it.
 pub fn input_schema(model: Model, ids: &[&'static str]) -> Schema {
+    let beside: &[_] = match model {
+        Model::Set => &[("bk_parent_id", "The business again; needed.")],
+        Model::Module => &[
+            ("bk_parent_id", "The set again; needed."),
+            ("service_category_id", "A service category of the second level; missing: the default one."),
+        ],
+        _ => &[],
+    };
+    let beside =
+        beside.iter().map(|(name, description)| Field { name, description, schema: Schema::Integer, always: false });
     let ids = ids.iter().map(|id| (*id, Schema::Integer));
-    Schema::Object(fields(ids).chain(attribute_fields(model)).collect())
+    Schema::Object(fields(ids).chain(beside).chain(attribute_fields(model)).collect())
 }
 
 /// The shape of a stored record: its attributes, what stands beside them, the stamps.

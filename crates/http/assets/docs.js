@@ -105,15 +105,24 @@ const VALUES = {
   start: 0, limit: 10, bk_biz_id: 3, bk_set_id: 11, bk_module_id: 31, bk_host_id: 1, service_instance_id: 1, bk_cloud_id: 0,
   bk_obj_id: "process", protocol: "1", ip: "127.0.0.1", port: "8080", enable: true, proc_num: 1, process_template_id: 0,
   bk_func_name: "nginx", bk_process_name: "nginx", user: "nginx", work_path: "/usr/sbin", start_cmd: "nginx",
-  bk_parent_id: 3, bk_host_innerip: "10.0.0.1", is_increment: false, with_default: 1,
+  bk_host_innerip: "10.0.0.1", is_increment: false, with_default: 1,
+  bk_biz_name: "example", life_cycle: "2", bk_biz_maintainer: "admin", time_zone: "Asia/Shanghai", language: "1",
+  bk_set_name: "example", bk_set_env: "3", bk_service_status: "1", bk_capacity: 10, bk_module_name: "example", bk_module_type: "1",
 };
 const LEFT_OUT = new Set(["bk_token", "sort", "enable_count", "selectors", "search_key", "fields", "condition", "filter", "biz_property_filter", "time_condition", "need_sort"]);
 // What no new caller should send.
-const isOld = (member) => /^(Older form|Kept as|The same as|Not supported)/.test(deref(member).description || "");
+const isOld = (member) => /^(Older form|Kept as|The same as|Not supported)|older than/.test(deref(member).description || "");
 const ESB_ONLY = new Set(["bk_supplier_account"]);
+
+const HOST = { bk_host_innerip: VALUES.bk_host_innerip, bk_cloud_id: VALUES.bk_cloud_id };
 
 function example(schema, name, depth = 0) {
   schema = whole(schema);
+  // Records whose fields the document does not list.
+  if (name === "host_info") return { 0: HOST };
+  if (name === "bk_host_list" && kind(whole(schema.items)) === "object") return [HOST];
+  // In a tree the parent is what the description calls it.
+  if (name === "bk_parent_id") return VALUES[/set/.test(schema.description || "") ? "bk_set_id" : "bk_biz_id"];
   if (name in VALUES && kind(schema) !== "array") return VALUES[name];
   switch (kind(schema)) {
     case "object": {

@@ -82,8 +82,8 @@ impl Outcome {
         }
     }
 
-    /// However an operation ended without success.
-    pub fn of_error(error: &OpError, language: Language) -> Self {
+    /// However an operation ended without success; `reading`: it changes nothing.
+    pub fn of_error(error: &OpError, reading: bool, language: Language) -> Self {
         match error {
             OpError::Failed(failure) => Self::failed(failure, language),
             OpError::Refused(refusal) => {
@@ -94,6 +94,7 @@ impl Outcome {
                 let fault = match error {
                     StoreError::Busy | StoreError::Closed | StoreError::Conflict(_) => Fault::new(Cause::TooBusy, ""),
                     StoreError::Deadline(ms) => Fault::new(Cause::ReadTimeout, "").with(ms),
+                    StoreError::Unavailable(_) if reading => Fault::new(Cause::StorageRead, ""),
                     StoreError::Unavailable(_) => Fault::new(Cause::StorageWrite, ""),
                     StoreError::Unreadable(_) => Fault::new(Cause::StoredUnreadable, ""),
                     StoreError::Unique(_) => Fault::new(Cause::Duplicate, ""),

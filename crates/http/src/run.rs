@@ -30,7 +30,7 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
     };
     let mut prepared = match guarded(|| (operation.prepare)(input).map_err(OpError::Failed)) {
         Ok(prepared) => prepared,
-        Err(error) => return Outcome::of_error(&error, language),
+        Err(error) => return Outcome::of_error(&error, false, language),
     };
     let result = match operation.weight {
         Weight::Keyed => guarded(|| state.store.read(false, |tx| prepared.run(&context, tx))),
@@ -42,7 +42,7 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
     };
     match result {
         Ok(reply) => Outcome::success(reply),
-        Err(error) => Outcome::of_error(&error, language),
+        Err(error) => Outcome::of_error(&error, operation.weight != Weight::Write, language),
     }
 }
 

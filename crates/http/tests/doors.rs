@@ -450,3 +450,116 @@ fn health_version_and_measures_need_no_identity() {
         assert!(measures.contains(line), "{line} in\n{measures}");
     }
 }
+
+/// An engine whose every read and write ends like this.
+struct Ending {
+    inner: std::sync::Arc<dyn rollcall_store::Engine>,
+    how: How,
+    /// The set-up is let through.
+    armed: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    Panic,
+    Deadline,
+    Full,
+    Broken,
+}
+
+impl Ending {
+    fn error(&self) -> Option<rollcall_store::StoreError> {
+        use rollcall_store::StoreError;
+        if !self.armed.load(std::sync::atomic::Ordering::SeqCst) {
+            return None;
+        }
+        Some(match self.how {
+            How::Panic => panic!("an engine that panics"),
+            How::Deadline => StoreError::Deadline(5),
+            How::Full => StoreError::Busy,
+            How::Broken => StoreError::Unavailable("the disk of the machine /dev/secret is full".into()),
+        })
+    }
+}
+
+impl rollcall_store::Engine for Ending {
+    fn read(
+        &self,
+        snapshot: bool,
+        deadline: std::time::Duration,
+        work: &mut dyn FnMut(&mut dyn rollcall_store::Tx) -> Result<(), rollcall_store::Stop>,
+    ) -> Result<(), rollcall_store::Stop> {
+        match self.error() {
+            Some(error) => Err(rollcall_store::Stop::Failed(error)),
+            None => self.inner.read(snapshot, deadline, work),
+        }
+    }
+
+    fn write(&self, work: rollcall_store::Work) {
+        match self.how {
+            // A panic on the writer's own thread is caught there, see the store's tests.
+            How::Panic => self.inner.write(work),
+            _ => match self.error() {
+                Some(error) => (work.done)(Err(rollcall_store::Stop::Failed(error))),
+                None => self.inner.write(work),
+            },
+        }
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes()
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
+/// Whatever the store does, a caller gets a numbered answer that says nothing of the machine (`gateway G30`, 6.3).
+#[test]
+fn g30_a_failing_store_is_a_numbered_answer() {
+    for (how, read, write) in [
+        (How::Panic, 1_199_999, 1_199_019),
+        (How::Deadline, 1_199_901, 1_199_901),
+        (How::Full, 1_199_997, 1_199_997),
+        (How::Broken, 1_199_017, 1_199_018),
+    ] {
+        let armed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let seen = armed.clone();
+        let app = TestApp::with()
+            .administrator(USER)
+            .engine(move |inner| std::sync::Arc::new(Ending { inner, how, armed: seen }))
+            .start();
+        armed.store(true, std::sync::atomic::Ordering::SeqCst);
+        let body = json!({"bk_biz_id": 2, "service_instance_id": 5, "processes": [{"process_info": {}}]});
+        for (path, code) in [("/findmany/proc/process_instance", read), ("/create/proc/process_instance", write)] {
+            for _ in 0..2 {
+                let answer = app.post(path, body.clone());
+                assert_eq!((answer.status, answer.code()), (200, code), "{}", answer.text);
+                assert!(!answer.text.contains("/dev/secret"));
+                assert_eq!(app.gateway("POST", path, body.clone()).code(), code);
+            }
+        }
+        armed.store(false, std::sync::atomic::Ordering::SeqCst);
+        app.post("/findmany/proc/process_instance", body).data();
+    }
+}
+
+/// The option that asks for a right where the original lets every caller read (`gateway` 8.4).
+#[test]
+fn reads_can_be_protected() {
+    let app = TestApp::with().settings(|settings| settings.protect_reads = true).start();
+    app.grant("ops", Action::FindBusinessResource, Some(2));
+    let list = |business: i64| {
+        let body = json!({"bk_biz_id": business, "service_instance_id": 5, "page": {"limit": 1}});
+        [
+            "list_process_instance",
+            "list_service_instance",
+            "list_service_instance_detail",
+            "search_set",
+            "search_module",
+        ]
+        .map(|operation| app.esb(operation, body.clone()).code())
+    };
+    assert_eq!((list(2), list(1)), ([0; 5], [9_900_403; 5]));
+}

@@ -58,7 +58,9 @@ pub fn payload(answer: &Answer) -> Result<Value, String> {
 /// Everything that the lists answer.
 pub fn whole_state(app: &TestApp, world: &World) -> Result<(), String> {
     for business in &world.businesses {
-        let at = |what: &str, result: Result<(), String>| result.map_err(|e| format!("{what} of business {}: {e}", business.id));
+        let at = |what: &str, result: Result<(), String>| {
+            result.map_err(|e| format!("{what} of business {}: {e}", business.id))
+        };
         at("the tree", tree(app, world, business))?;
         at("the internal modules", internal_modules(app, world, business.id))?;
         at("the hosts", hosts(app, world, business.id))?;
@@ -68,7 +70,8 @@ pub fn whole_state(app: &TestApp, world: &World) -> Result<(), String> {
     for instance in &world.instances {
         let body = json!({"bk_biz_id": instance.business, "service_instance_id": instance.id});
         let list = payload(&app.post("/findmany/proc/process_instance", body))?;
-        same_list(&list, &listed(world, instance.id)).map_err(|e| format!("processes of instance {}: {e}", instance.id))?;
+        same_list(&list, &listed(world, instance.id))
+            .map_err(|e| format!("processes of instance {}: {e}", instance.id))?;
     }
     businesses(app, world)
 }
@@ -83,8 +86,10 @@ fn businesses(app: &TestApp, world: &World) -> Result<(), String> {
 }
 
 fn tree(app: &TestApp, world: &World, business: &Business) -> Result<(), String> {
-    let node = |model: &str, id: i64, name: &str, kind: i64, child: Vec<Value>| json!({"bk_obj_id": model,
-        "bk_inst_id": id, "bk_inst_name": name, "default": kind, "child": child});
+    let node = |model: &str, id: i64, name: &str, kind: i64, child: Vec<Value>| {
+        json!({"bk_obj_id": model,
+        "bk_inst_id": id, "bk_inst_name": name, "default": kind, "child": child})
+    };
     let sets = world.sets.iter().filter(|set| set.business == business.id);
     let sets: Vec<Value> = sets
         .map(|set| {

@@ -13,9 +13,10 @@ const DUPLICATE: i64 = 1_199_014;
 /// Why these processes cannot be put beside those that are there; the code is that of the first bad one, unless two clash.
 fn wrong_processes(existing: &[Map<String, Value>], wanted: &[Result<Map<String, Value>, Vec<i64>>]) -> Option<Expect> {
     let good: Vec<_> = wanted.iter().filter_map(|process| process.as_ref().ok()).collect();
-    let clash = good.iter().enumerate().any(|(i, one)| {
-        existing.iter().chain(good[..i].iter().copied()).any(|other| process::clashes(one, other))
-    });
+    let clash = good
+        .iter()
+        .enumerate()
+        .any(|(i, one)| existing.iter().chain(good[..i].iter().copied()).any(|other| process::clashes(one, other)));
     let first_bad = wanted.iter().find_map(|process| process.as_ref().err());
     let mut codes: Vec<i64> = first_bad.map(|bad| bad[0]).into_iter().collect();
     codes.extend(clash.then_some(DUPLICATE));
@@ -23,7 +24,12 @@ fn wrong_processes(existing: &[Map<String, Value>], wanted: &[Result<Map<String,
 }
 
 /// The processes come to be, with ids as answered.
-fn put_processes(world: &mut World, instance: i64, ids: &[i64], processes: Vec<Map<String, Value>>) -> Result<(), String> {
+fn put_processes(
+    world: &mut World,
+    instance: i64,
+    ids: &[i64],
+    processes: Vec<Map<String, Value>>,
+) -> Result<(), String> {
     same("the number of processes", ids.len(), processes.len())?;
     let business = world.instance(instance).unwrap().business;
     world.event(PROCESS, CREATE, ids.len());
@@ -69,7 +75,8 @@ pub fn create_instances(
     name: Option<&'static str>,
     instances: &[InstanceIn],
 ) -> (Request, Expect) {
-    let with_hosts: Vec<i64> = world.ordinary_modules(None).into_iter().filter(|id| world.places.iter().any(|(at, _)| at == id)).collect();
+    let with_hosts: Vec<i64> =
+        world.ordinary_modules(None).into_iter().filter(|id| world.places.iter().any(|(at, _)| at == id)).collect();
     let module = module.map(|pick| World::resolve(pick, &with_hosts, &world.module_ids()));
     // Without a module, the hosts of the first one with hosts are near.
     let near = module.or(with_hosts.first().copied());
@@ -121,7 +128,9 @@ pub fn create_instances(
         .iter()
         .zip(&hosts)
         .zip(&wanted)
-        .map(|((name, host), processes)| name.map_or_else(|| generated_name(world, *host, &processes[0]), str::to_owned))
+        .map(|((name, host), processes)| {
+            name.map_or_else(|| generated_name(world, *host, &processes[0]), str::to_owned)
+        })
         .collect();
     let done = Expect::done(move |world, data| {
         let told = ids(data)?;
@@ -147,7 +156,8 @@ fn wanted_processes(world: &World, hosts: &[i64], instances: &[InstanceIn]) -> (
     let (mut wanted, mut codes) = (Vec::new(), Vec::new());
     for (instance, host) in instances.iter().zip(hosts) {
         let address = world.host(*host).map(|host| host.addresses.join(",")).unwrap_or_default();
-        let read: Vec<_> = instance.processes.iter().map(|info| process::stored(&process::sent(info), &address)).collect();
+        let read: Vec<_> =
+            instance.processes.iter().map(|info| process::stored(&process::sent(info), &address)).collect();
         if let Some(Expect::Refused(more)) = wrong_processes(&[], &read) {
             codes.extend(more);
         }
@@ -279,7 +289,8 @@ pub fn too_many_processes(world: &World, count: usize) -> (Request, Expect) {
     let names: Vec<String> = (0..count).map(|i| format!("\"{i}\"")).collect();
     let id = world.instances.first().map_or(UNKNOWN, |instance| instance.id);
     // Names that only this operation gives: a second one clashes with all of the first.
-    let processes: Vec<Value> = names.iter().map(|name| json!({"bk_process_name": name, "bk_func_name": name})).collect();
+    let processes: Vec<Value> =
+        names.iter().map(|name| json!({"bk_process_name": name, "bk_func_name": name})).collect();
     let entries: Vec<Value> = processes.iter().map(|info| json!({"process_info": info})).collect();
     let body = json!({"service_instance_id": id, "processes": entries});
     let request = Request::new("create_process_instance", "/create/proc/process_instance", body);
@@ -326,7 +337,15 @@ fn page_body(page: PageIn) -> Value {
 }
 
 pub const INSTANCE_KEYS: [&str; 10] = [
-    "bk_biz_id", "id", "name", "labels", "service_template_id", "bk_host_id", "bk_module_id", "creator", "modifier",
+    "bk_biz_id",
+    "id",
+    "name",
+    "labels",
+    "service_template_id",
+    "bk_host_id",
+    "bk_module_id",
+    "creator",
+    "modifier",
     "bk_supplier_account",
 ];
 
@@ -340,7 +359,8 @@ pub fn list_instances(
 ) -> (Request, Expect) {
     let used: Vec<i64> = world.instances.iter().map(|instance| instance.module).collect();
     let module = module.map(|pick| World::resolve(pick, &used, &world.module_ids()));
-    let hosts: Vec<i64> = hosts.iter().map(|pick| World::resolve(*pick, &world.host_ids(), &world.host_ids())).collect();
+    let hosts: Vec<i64> =
+        hosts.iter().map(|pick| World::resolve(*pick, &world.host_ids(), &world.host_ids())).collect();
     let stated = world.state(business, module.and_then(|id| world.module(id)).map(|module| module.business));
     let mut body = json!({"bk_host_ids": hosts});
     stated.put(&mut body, "bk_biz_id");
@@ -395,9 +415,10 @@ pub fn list_details(
     let used: Vec<i64> = world.instances.iter().map(|instance| instance.module).collect();
     let module = module.map(|pick| World::resolve(pick, &used, &world.module_ids()));
     let one_host = host.map(|pick| World::resolve(pick, &world.host_ids(), &world.host_ids())).filter(|id| *id != 0);
-    let hosts: Vec<i64> = hosts.iter().map(|pick| World::resolve(*pick, &world.host_ids(), &world.host_ids())).collect();
-    let of: Option<Vec<i64>> =
-        of.map(|of| of.iter().map(|pick| World::resolve(*pick, &world.instance_ids(), &world.instance_ids())).collect());
+    let hosts: Vec<i64> =
+        hosts.iter().map(|pick| World::resolve(*pick, &world.host_ids(), &world.host_ids())).collect();
+    let of: Option<Vec<i64>> = of
+        .map(|of| of.iter().map(|pick| World::resolve(*pick, &world.instance_ids(), &world.instance_ids())).collect());
     let stated = world.state(business, module.and_then(|id| world.module(id)).map(|module| module.business));
     let mut body = json!({"bk_host_list": hosts, "service_instance_ids": of});
     stated.put(&mut body, "bk_biz_id");
@@ -449,9 +470,28 @@ pub fn list_details(
 
 /// The fixed fields of a process in `list_service_instance_detail`, but for the times.
 const FIXED: [&str; 22] = [
-    "proc_num", "stop_cmd", "restart_cmd", "face_stop_cmd", "bk_process_id", "bk_func_name", "work_path", "priority",
-    "reload_cmd", "bk_process_name", "pid_file", "auto_start", "bk_start_check_secs", "bk_biz_id", "start_cmd", "user",
-    "timeout", "description", "bk_supplier_account", "bk_start_param_regex", "service_instance_id", "bind_info",
+    "proc_num",
+    "stop_cmd",
+    "restart_cmd",
+    "face_stop_cmd",
+    "bk_process_id",
+    "bk_func_name",
+    "work_path",
+    "priority",
+    "reload_cmd",
+    "bk_process_name",
+    "pid_file",
+    "auto_start",
+    "bk_start_check_secs",
+    "bk_biz_id",
+    "start_cmd",
+    "user",
+    "timeout",
+    "description",
+    "bk_supplier_account",
+    "bk_start_param_regex",
+    "service_instance_id",
+    "bind_info",
 ];
 
 /// An instance with its processes.

@@ -35,7 +35,13 @@ fn number_of(variable: &str) -> Option<u64> {
 fn run(cases: u32, longest: usize, app: impl Fn() -> support::Builder) {
     let seed = number_of("ROLLCALL_MODEL_SEED").unwrap_or_else(random);
     let cases = number_of("ROLLCALL_MODEL_CASES").map_or(cases, |cases| cases.try_into().unwrap());
-    let config = Config { cases, max_shrink_iters: 3000, max_shrink_time: 120_000, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases,
+        max_shrink_iters: 3000,
+        max_shrink_time: 120_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);

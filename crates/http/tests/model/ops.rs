@@ -96,24 +96,87 @@ pub struct PageIn {
 /// An operation with its input.
 #[derive(Debug, Clone)]
 pub enum Op {
-    CreateBusiness { name: &'static str },
-    CreateSet { business: Biz, name: &'static str, parent: Parent },
-    CreateModule { business: Biz, set: Pick, name: &'static str, parent: Parent, category: Option<i64> },
-    AddHosts { business: Biz, hosts: Vec<HostIn> },
-    AddHostsToResource { business: Biz, rows: Vec<HostIn> },
-    Transfer { business: Biz, hosts: Vec<Pick>, modules: Vec<Pick>, is_increment: bool },
-    TransferToIdle { business: Biz, hosts: Vec<Pick> },
-    TransferFromPool { business: Biz, hosts: Vec<Pick> },
-    CreateInstances { business: Biz, module: Option<Pick>, name: Option<&'static str>, instances: Vec<InstanceIn> },
+    CreateBusiness {
+        name: &'static str,
+    },
+    CreateSet {
+        business: Biz,
+        name: &'static str,
+        parent: Parent,
+    },
+    CreateModule {
+        business: Biz,
+        set: Pick,
+        name: &'static str,
+        parent: Parent,
+        category: Option<i64>,
+    },
+    AddHosts {
+        business: Biz,
+        hosts: Vec<HostIn>,
+    },
+    AddHostsToResource {
+        business: Biz,
+        rows: Vec<HostIn>,
+    },
+    Transfer {
+        business: Biz,
+        hosts: Vec<Pick>,
+        modules: Vec<Pick>,
+        is_increment: bool,
+    },
+    TransferToIdle {
+        business: Biz,
+        hosts: Vec<Pick>,
+    },
+    TransferFromPool {
+        business: Biz,
+        hosts: Vec<Pick>,
+    },
+    CreateInstances {
+        business: Biz,
+        module: Option<Pick>,
+        name: Option<&'static str>,
+        instances: Vec<InstanceIn>,
+    },
     /// More than a call may carry.
-    TooManyInstances { count: usize },
-    CreateProcesses { business: Biz, instance: Pick, processes: Vec<ProcessIn> },
+    TooManyInstances {
+        count: usize,
+    },
+    CreateProcesses {
+        business: Biz,
+        instance: Pick,
+        processes: Vec<ProcessIn>,
+    },
     /// More than a call may carry.
-    TooManyProcesses { count: usize },
-    ListInstances { business: Biz, module: Option<Pick>, hosts: Vec<Pick>, search: Option<&'static str>, page: Option<PageIn> },
-    ListDetails { business: Biz, module: Option<Pick>, host: Option<Pick>, hosts: Vec<Pick>, ids: Option<Vec<Pick>>, page: Option<PageIn> },
-    ListProcesses { business: Biz, instance: Pick },
-    ListHosts { business: Biz, sets: Vec<Pick>, modules: Vec<Pick>, page: Option<PageIn> },
+    TooManyProcesses {
+        count: usize,
+    },
+    ListInstances {
+        business: Biz,
+        module: Option<Pick>,
+        hosts: Vec<Pick>,
+        search: Option<&'static str>,
+        page: Option<PageIn>,
+    },
+    ListDetails {
+        business: Biz,
+        module: Option<Pick>,
+        host: Option<Pick>,
+        hosts: Vec<Pick>,
+        ids: Option<Vec<Pick>>,
+        page: Option<PageIn>,
+    },
+    ListProcesses {
+        business: Biz,
+        instance: Pick,
+    },
+    ListHosts {
+        business: Biz,
+        sets: Vec<Pick>,
+        modules: Vec<Pick>,
+        page: Option<PageIn>,
+    },
 }
 
 fn door() -> impl Strategy<Value = Door> {
@@ -150,14 +213,18 @@ fn node_name() -> impl Strategy<Value = &'static str> {
 }
 
 fn host() -> impl Strategy<Value = HostIn> {
-    let good = vec!["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.1.1,10.0.1.2", "10.0.1.2"];
+    let good =
+        vec!["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.1.1,10.0.1.2", "10.0.1.2"];
     let address = prop_oneof![
         24 => select(good).prop_map(Some),
         1 => select(vec![Some("10.0.0"), Some(""), Some("10.0.0.1,"), None]),
     ];
     let id = prop_oneof![12 => Just(None), 1 => pick().prop_map(Some)];
-    (address, option::of(select(vec!["", "rack 7", "spare"])), id)
-        .prop_map(|(address, comment, id)| HostIn { address, comment, id })
+    (address, option::of(select(vec!["", "rack 7", "spare"])), id).prop_map(|(address, comment, id)| HostIn {
+        address,
+        comment,
+        id,
+    })
 }
 
 /// Fields that a process may have.
@@ -227,11 +294,10 @@ const BAD_FIELDS: &[(&str, &str)] = &[
 ];
 
 fn process() -> impl Strategy<Value = ProcessIn> {
-    let text = |other: Vec<&'static str>| {
-        prop_oneof![30 => select(vec![r#""nginx""#, r#""java""#, r#""redis""#, r#""Java""#, r#"" java ""#, r#""a\"名""#]), 1 => select(other)]
-    };
+    let text = |other: Vec<&'static str>| prop_oneof![30 => select(vec![r#""nginx""#, r#""java""#, r#""redis""#, r#""Java""#, r#"" java ""#, r#""a\"名""#]), 1 => select(other)];
     let bad = || text(vec!["", "null", r#""""#, r#"" ""#, "5"]);
-    let param = prop_oneof![4 => Just(""), 2 => Just("null"), 4 => select(vec![r#""""#, r#""-a""#, r#"" -a ""#, r#""-b""#])];
+    let param =
+        prop_oneof![4 => Just(""), 2 => Just("null"), 4 => select(vec![r#""""#, r#""-a""#, r#"" -a ""#, r#""-b""#])];
     let field = prop_oneof![40 => select(GOOD_FIELDS), 1 => select(BAD_FIELDS)];
     (bad(), bad(), param, vec(field, 0..3)).prop_map(|(name, func, param, more)| ProcessIn { name, func, param, more })
 }
@@ -261,7 +327,8 @@ fn page() -> impl Strategy<Value = PageIn> {
 
 fn op() -> impl Strategy<Value = Op> {
     let module = || prop_oneof![12 => pick().prop_map(Some), 1 => Just(None)];
-    let business_name = prop_oneof![8 => select(vec!["alpha", "beta", " alpha ", "Alpha"]), 1 => select(vec!["", "蓝鲸", "资源池"])];
+    let business_name =
+        prop_oneof![8 => select(vec!["alpha", "beta", " alpha ", "Alpha"]), 1 => select(vec!["", "蓝鲸", "资源池"])];
     prop_oneof![
         2 => business_name.prop_map(|name| Op::CreateBusiness { name }),
         4 => (biz(), node_name(), parent()).prop_map(|(business, name, parent)| Op::CreateSet { business, name, parent }),
@@ -304,14 +371,45 @@ fn beginning() -> Vec<Step> {
     let ops = [
         Op::CreateBusiness { name: "alpha" },
         Op::CreateSet { business: Biz::Any(2), name: "web", parent: Parent::Right },
-        Op::CreateModule { business: Biz::Fits, set: Pick::Near(0), name: "web", parent: Parent::Right, category: None },
-        Op::CreateModule { business: Biz::Fits, set: Pick::Near(0), name: "db", parent: Parent::Right, category: Some(4) },
+        Op::CreateModule {
+            business: Biz::Fits,
+            set: Pick::Near(0),
+            name: "web",
+            parent: Parent::Right,
+            category: None,
+        },
+        Op::CreateModule {
+            business: Biz::Fits,
+            set: Pick::Near(0),
+            name: "db",
+            parent: Parent::Right,
+            category: Some(4),
+        },
         Op::CreateSet { business: Biz::Any(1), name: "web", parent: Parent::Right },
-        Op::CreateModule { business: Biz::Fits, set: Pick::Near(1), name: "web", parent: Parent::Right, category: None },
-        Op::AddHosts { business: Biz::Any(2), hosts: vec![host("10.0.0.1"), host("10.0.0.2"), host("10.0.1.1,10.0.1.2")] },
+        Op::CreateModule {
+            business: Biz::Fits,
+            set: Pick::Near(1),
+            name: "web",
+            parent: Parent::Right,
+            category: None,
+        },
+        Op::AddHosts {
+            business: Biz::Any(2),
+            hosts: vec![host("10.0.0.1"), host("10.0.0.2"), host("10.0.1.1,10.0.1.2")],
+        },
         Op::AddHosts { business: Biz::Any(1), hosts: vec![host("10.0.0.3")] },
-        Op::Transfer { business: Biz::Any(2), hosts: vec![Pick::Near(0), Pick::Near(1)], modules: vec![Pick::Near(0), Pick::Near(1)], is_increment: false },
-        Op::Transfer { business: Biz::Any(1), hosts: vec![Pick::Near(0)], modules: vec![Pick::Near(0)], is_increment: false },
+        Op::Transfer {
+            business: Biz::Any(2),
+            hosts: vec![Pick::Near(0), Pick::Near(1)],
+            modules: vec![Pick::Near(0), Pick::Near(1)],
+            is_increment: false,
+        },
+        Op::Transfer {
+            business: Biz::Any(1),
+            hosts: vec![Pick::Near(0)],
+            modules: vec![Pick::Near(0)],
+            is_increment: false,
+        },
     ];
     ops.into_iter().map(|op| Step { door: Door::Native, op }).collect()
 }

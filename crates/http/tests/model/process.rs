@@ -4,8 +4,16 @@ use crate::ops::ProcessIn;
 use serde_json::{Map, Value, json};
 
 const SHORT: &[&str] = &["description", "user"];
-const LONG: &[&str] =
-    &["bk_start_param_regex", "work_path", "pid_file", "start_cmd", "stop_cmd", "restart_cmd", "face_stop_cmd", "reload_cmd"];
+const LONG: &[&str] = &[
+    "bk_start_param_regex",
+    "work_path",
+    "pid_file",
+    "start_cmd",
+    "stop_cmd",
+    "restart_cmd",
+    "face_stop_cmd",
+    "reload_cmd",
+];
 const NUMBERS: &[(&str, i64, i64)] =
     &[("proc_num", 1, 10_000), ("priority", -100, 10_000), ("bk_start_check_secs", 0, 600), ("timeout", 0, 10_000)];
 

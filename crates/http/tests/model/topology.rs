@@ -340,7 +340,13 @@ fn null(data: &Value) -> Result<(), String> {
     same("the payload", data, &Value::Null)
 }
 
-pub fn transfer(world: &World, business: Biz, hosts: &[Pick], modules: &[Pick], is_increment: bool) -> (Request, Expect) {
+pub fn transfer(
+    world: &World,
+    business: Biz,
+    hosts: &[Pick],
+    modules: &[Pick],
+    is_increment: bool,
+) -> (Request, Expect) {
     // The hosts of the first host's business are near each other, so are its modules.
     let first = hosts.first().map(|pick| World::resolve(*pick, &world.host_ids(), &world.host_ids()));
     let fits = match business {
@@ -356,9 +362,14 @@ pub fn transfer(world: &World, business: Biz, hosts: &[Pick], modules: &[Pick], 
     stated.put(&mut body, "bk_biz_id");
     let request = Request::new("transfer_host_module", "/hosts/modules", body);
     let business = stated.or_zero();
-    let targets: Vec<_> = modules.iter().map(|id| world.module(*id).filter(|module| module.business == business)).collect();
+    let targets: Vec<_> =
+        modules.iter().map(|id| world.module(*id).filter(|module| module.business == business)).collect();
     let refused = if business <= 0 || modules.is_empty() {
-        Some(Expect::Refused(if world.business(business).is_some() || business <= 0 { vec![] } else { vec![1_113_006] }))
+        Some(Expect::Refused(if world.business(business).is_some() || business <= 0 {
+            vec![]
+        } else {
+            vec![1_113_006]
+        }))
     } else if world.business(business).is_none() {
         Some(Expect::refused(1_113_006))
     } else if targets.iter().any(Option::is_none) {
@@ -434,7 +445,13 @@ pub fn host_row(host: &Host) -> Value {
     json!({"bk_host_id": host.id, "bk_host_innerip": host.addresses.join(","), "bk_comment": host.comment, "bk_cloud_id": 0})
 }
 
-pub fn list_hosts(world: &World, business: Biz, sets: &[Pick], modules: &[Pick], page: Option<PageIn>) -> (Request, Expect) {
+pub fn list_hosts(
+    world: &World,
+    business: Biz,
+    sets: &[Pick],
+    modules: &[Pick],
+    page: Option<PageIn>,
+) -> (Request, Expect) {
     let modules: Vec<i64> =
         modules.iter().map(|pick| World::resolve(*pick, &world.ordinary_modules(None), &world.module_ids())).collect();
     let sets: Vec<i64> = sets.iter().map(|pick| World::resolve(*pick, &world.set_ids(), &world.set_ids())).collect();
@@ -467,7 +484,8 @@ pub fn list_hosts(world: &World, business: Biz, sets: &[Pick], modules: &[Pick],
     let done = Expect::done(move |_, data| {
         same("count", &data["count"], &json!(count))?;
         let rows = data["info"].as_array().ok_or("no info")?;
-        let got: Vec<Value> = rows.iter().map(|row| only(row, &["bk_host_id", "bk_host_innerip", "bk_comment", "bk_cloud_id"])).collect();
+        let got: Vec<Value> =
+            rows.iter().map(|row| only(row, &["bk_host_id", "bk_host_innerip", "bk_comment", "bk_cloud_id"])).collect();
         same("the hosts", got, want)
     });
     (request, done)

@@ -117,8 +117,8 @@ impl WriterThread {
                     self.run_group(vec![work]);
                 }
             }
-            // Not begun: it is nobody's fault, and each member would wait in vain for the same lock.
-            Err(Lost::NotBegun(error) | Lost::Midway(error)) => {
+            // Each member alone would wait in vain for the same lock once more.
+            Err(Lost::Locked(error) | Lost::Midway(error)) => {
                 tracing::warn!(error = %error, requests = group.len(), "writes could not be committed");
                 for work in group {
                     answer(work, Err(Stop::Failed(reworded(&error))));
@@ -129,7 +129,10 @@ impl WriterThread {
 
     /// One verdict per member after the commit; an error when the transaction as a whole was lost.
     fn try_group(&mut self, group: &mut [Work]) -> Result<Vec<Result<(), Stop>>, Lost> {
-        self.connection.begin().map_err(Lost::NotBegun)?;
+        self.connection.begin().map_err(|error| match error {
+            StoreError::Conflict(_) => Lost::Locked(error),
+            error => Lost::Midway(error),
+        })?;
         self.run_and_commit(group).map_err(|error| {
             self.connection.roll_back();
             Lost::Midway(error)
@@ -178,8 +181,8 @@ impl WriterThread {
 
 /// Why a transaction came to nothing.
 enum Lost {
-    /// It could not be begun: no work was run.
-    NotBegun(StoreError),
+    /// It could not be begun: another program kept its lock for longer than the busy timeout.
+    Locked(StoreError),
     /// Something ended it on the way, or it could not be committed.
     Midway(StoreError),
 }

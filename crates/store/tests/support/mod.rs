@@ -8,9 +8,11 @@ pub mod trace;
 pub mod vfs;
 
 use rollcall_store::sqlite::{Options, Sqlite};
-use rollcall_store::{Engine, Store, TimeLimits};
+use rollcall_store::{Engine, Store, TimeLimits, Work};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A folder for a store; removed with everything in it when dropped.
@@ -45,6 +47,23 @@ pub fn open(options: Options) -> Store {
     Store::new(engine, TimeLimits::default())
 }
 
+/// Keeps the writer busy until the answer is dropped: what is submitted meanwhile makes groups of its own.
+pub fn hold(store: &Store) -> Sender<()> {
+    let (begun, has_begun) = channel();
+    let (release, released) = channel::<()>();
+    store.engine().write(Work {
+        run: Box::new(move |_| {
+            let _ = begun.send(());
+            let _ = released.recv();
+            Ok(())
+        }),
+        done: Box::new(|_| ()),
+        expires: Instant::now() + Duration::from_secs(20),
+    });
+    has_begun.recv_timeout(Duration::from_secs(20)).expect("the writer begins");
+    release
+}
+
 /// A store whose files go through a model of a disk.
 pub struct Modelled {
     pub folder: Folder,
@@ -61,8 +80,14 @@ impl Modelled {
 
     /// The disk of a folder with an empty store.
     pub fn with_store(seed: u64) -> Self {
+        static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
+        let empty = EMPTY.get_or_init(|| {
+            let folder = Folder::new();
+            folder.open().engine().close();
+            std::fs::read(folder.file()).expect("a closed store is one file")
+        });
         let folder = Folder::new();
-        folder.open().engine().close();
+        std::fs::write(folder.file(), empty).expect("the folder can be written");
         Self::new(folder, seed)
     }
 

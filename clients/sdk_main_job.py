@@ -1,0 +1,276 @@
+"""BlueKing's published Python SDK, unmodified, does the main job: a business with sets, modules and hosts, service instances on
+them, processes of those, and everything read back. Credentials travel in X-Bkapi-Authorization, as the SDK sends them."""
+
+import pytest
+from bkapi_client_core.config import HookEvent
+from bkapi_client_core.exceptions import HTTPResponseError
+from bkapi_client_core.session import register_global_hook
+from bkapi_component.open.client import Client
+from bkapi_component.open.shortcuts import get_client_by_user, get_client_by_username
+
+from conftest import APP, USER, eventually
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+# Every operation that was called, in whatever test.
+called = set()
+
+
+def _remember(context, operation=None, **_):
+    called.add(operation.name)
+    return context
+
+
+register_global_hook(HookEvent.OPERATION_PREPARED, _remember)
+
+
+def data_of(answer):
+    """The data of a success. The SDK hands over the whole envelope."""
+    assert list(answer) == ["result", "code", "message", "permission", "request_id", "data"]
+    assert (answer["result"], answer["code"], answer["message"]) == (True, 0, "success"), answer
+    assert answer["permission"] is None
+    assert len(answer["request_id"]) == 32
+    return answer["data"]
+
+
+def refusal_of(answer, code):
+    """The message of a refusal with this code."""
+    assert (answer["result"], answer["code"], answer["data"]) == (False, code, None), answer
+    return answer["message"]
+
+
+@pytest.fixture(scope="module")
+def make_client(server, app_secret):
+    def make(**how):
+        how = {"endpoint": server.base, "bk_app_code": APP, "bk_app_secret": app_secret, **how}
+        return get_client_by_username(USER, **how)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def cc(make_client):
+    """The operations of the CMDB."""
+    return make_client().cc
+
+
+@pytest.fixture(scope="module")
+def estate(cc):
+    """A business with a set, two modules, two hosts in the first module and one in the pool."""
+    biz_id = data_of(cc.create_business({"data": {"bk_biz_name": "shop", "bk_biz_maintainer": USER}}))["bk_biz_id"]
+    set_id = data_of(cc.create_set({"bk_biz_id": biz_id, "data": {"bk_set_name": "north", "bk_parent_id": biz_id}}))[
+        "bk_set_id"
+    ]
+
+    def module(name):
+        record = {"bk_module_name": name, "bk_parent_id": set_id}
+        return data_of(cc.create_module({"bk_biz_id": biz_id, "bk_set_id": set_id, "data": record}))["bk_module_id"]
+
+    web_id, job_id = module("web"), module("job")
+    hosts = [{"bk_host_innerip": f"10.9.0.{i}", "bk_cloud_id": 0} for i in (1, 2)]
+    host_ids = data_of(cc.add_host_to_business_idle({"bk_biz_id": biz_id, "bk_host_list": hosts}))["bk_host_ids"]
+    assert len(host_ids) == 2
+    moved = cc.transfer_host_module(
+        {"bk_biz_id": biz_id, "bk_host_id": host_ids, "bk_module_id": [web_id, job_id], "is_increment": False}
+    )
+    assert data_of(moved) is None
+    added = cc.add_host_to_resource({"host_info": {"0": {"bk_host_innerip": "10.9.0.3", "import_from": "3"}}})
+    assert data_of(added)["success"] == ["0"]
+    return {"biz": biz_id, "set": set_id, "web": web_id, "job": job_id, "hosts": host_ids}
+
+
+def process(name, port, **more):
+    """A process of the user's documents."""
+    rows = [{"enable": True, "ip": "127.0.0.1", "port": port, "protocol": "1"}]
+    info = {"bk_func_name": "java", "bk_process_name": name, "bk_start_param_regex": name, "bind_info": rows, **more}
+    return {"process_template_id": 0, "process_info": info}
+
+
+@pytest.fixture(scope="module")
+def instances(cc, estate):
+    """A service instance on each of the two hosts; the first has a process."""
+    wanted = [
+        {"bk_host_id": estate["hosts"][0], "service_instance_name": "web-a", "processes": [process("nginx", "80")]},
+        {"bk_host_id": estate["hosts"][1], "processes": [process("nginx", "8080-8090")]},
+    ]
+    body = {"bk_biz_id": estate["biz"], "bk_module_id": estate["web"], "instances": wanted}
+    ids = data_of(cc.create_service_instance(body))
+    assert len(ids) == 2 and all(type(i) is int for i in ids)
+    return ids
+
+
+def test_businesses(cc, estate):
+    found = data_of(cc.search_business({"fields": ["bk_biz_id", "bk_biz_name"]}))
+    assert (estate["biz"], "shop") in [(row["bk_biz_id"], row["bk_biz_name"]) for row in found["info"]]
+    assert found["count"] == len(found["info"])
+    one = data_of(cc.search_business({"condition": {"bk_biz_name": "shop"}, "page": {"start": 0, "limit": 1}}))
+    assert one["count"] == 1 and one["info"][0]["bk_biz_maintainer"] == USER
+
+
+def test_sets_and_modules(cc, estate):
+    sets = data_of(cc.search_set({"bk_biz_id": estate["biz"], "condition": {"bk_set_name": "north"}, "fields": []}))
+    assert [row["bk_set_id"] for row in sets["info"]] == [estate["set"]]
+    for set_id in (estate["set"], 0):
+        body = {"bk_biz_id": estate["biz"], "bk_set_id": set_id, "condition": {}, "fields": [], "page": {"limit": 50}}
+        modules = data_of(cc.search_module(body))["info"]
+        assert {estate["web"], estate["job"]} <= {row["bk_module_id"] for row in modules}
+
+
+def test_the_tree_by_get(cc, estate):
+    [root] = data_of(cc.search_biz_inst_topo({"bk_biz_id": estate["biz"]}))
+    assert (root["bk_obj_id"], root["bk_inst_name"]) == ("biz", "shop")
+    [north] = root["child"]
+    assert [(leaf["bk_inst_name"], leaf["child"]) for leaf in north["child"]] == [("web", []), ("job", [])]
+    idle = data_of(cc.get_biz_internal_module({"bk_biz_id": estate["biz"]}))
+    assert [row["default"] for row in idle["module"]] == [1, 2, 3]
+
+
+def test_categories_and_attributes(cc, estate):
+    categories = data_of(cc.list_service_category({"bk_biz_id": estate["biz"]}))
+    plain = [row for row in categories["info"] if row["name"] == "Default" and row["bk_parent_id"] != 0]
+    assert len(plain) == 1, "installers count on exactly one"
+    attributes = data_of(cc.search_object_attribute({"bk_obj_id": "process"}))
+    assert "bind_info" in {row["bk_property_id"] for row in attributes}
+
+
+def test_hosts(cc, estate):
+    body = {"bk_biz_id": estate["biz"], "page": {"start": 0, "limit": 500}}
+    everyone = data_of(cc.list_biz_hosts(body))
+    assert (everyone["count"], [row["bk_host_id"] for row in everyone["info"]]) == (2, estate["hosts"])
+    page = {"start": 1, "limit": 1, "return_total": True}
+    one = data_of(cc.list_biz_hosts({**body, "page": page, "fields": ["bk_host_innerip"]}))
+    assert (one["count"], [row["bk_host_innerip"] for row in one["info"]]) == (2, ["10.9.0.2"])
+
+
+def test_hosts_come_from_the_pool_and_go_to_idle(cc, estate):
+    hosts = {"bk_host_innerip": "10.9.0.3", "bk_cloud_id": 0}
+    again = data_of(cc.add_host_to_resource({"host_info": {"0": hosts}}))
+    assert again["success"] == ["0"], "a host that exists already is a success"
+    pool = data_of(cc.list_biz_hosts({"bk_biz_id": 1, "page": {"limit": 10}}))["info"]
+    [host_id] = [row["bk_host_id"] for row in pool if row["bk_host_innerip"] == "10.9.0.3"]
+    ids = {"bk_biz_id": estate["biz"], "bk_host_id": [host_id]}
+    assert data_of(cc.transfer_resourcehost_to_idlemodule(ids)) is None
+    assert data_of(cc.transfer_host_to_idlemodule(ids)) is None, "from idle to idle changes nothing"
+    [idle] = [
+        row["bk_module_id"]
+        for row in data_of(cc.get_biz_internal_module({"bk_biz_id": estate["biz"]}))["module"]
+        if row["default"] == 1
+    ]
+    body = {"bk_biz_id": estate["biz"], "bk_module_ids": [idle], "page": {"limit": 10}}
+    assert [row["bk_host_id"] for row in data_of(cc.list_biz_hosts(body))["info"]] == [host_id]
+    data_of(cc.transfer_host_module({**ids, "bk_module_id": [estate["job"]], "is_increment": False}))
+    assert data_of(cc.list_biz_hosts(body)) == {"count": 0, "info": []}
+
+
+def test_service_instances(cc, estate, instances):
+    body = {"bk_biz_id": estate["biz"], "bk_module_id": estate["web"], "page": {"start": 0, "limit": 500}}
+    listed = data_of(cc.list_service_instance({**body, "with_name": True}))
+    assert listed["count"] == 2
+    assert [(row["id"], row["name"], row["bk_host_id"]) for row in listed["info"]] == [
+        (instances[0], "web-a", estate["hosts"][0]),
+        (instances[1], "10.9.0.2_nginx_8080-8090", estate["hosts"][1]),
+    ]
+
+
+def test_processes(cc, estate, instances):
+    body = {"bk_biz_id": estate["biz"], "service_instance_id": instances[0]}
+    made = data_of(cc.create_process_instance({**body, "processes": [process("job_java", "8008", user="www", timeout=30)]}))
+    assert len(made) == 1
+    rows = data_of(cc.list_process_instance(body))
+    assert [row["property"]["bk_process_name"] for row in rows] == ["nginx", "job_java"]
+    java = rows[1]
+    assert java["property"]["bk_process_id"] == made[0] == java["relation"]["bk_process_id"]
+    assert (java["property"]["user"], java["property"]["timeout"], java["property"]["stop_cmd"]) == ("www", 30, "")
+    row = java["property"]["bind_info"][0]
+    assert (row["port"], row["protocol"], row["enable"], row["ip"]) == ("8008", "1", True, "127.0.0.1")
+    assert java["relation"]["service_instance_id"] == instances[0]
+
+
+def test_service_instances_with_their_processes(cc, estate, instances):
+    body = {"bk_biz_id": estate["biz"], "service_instance_ids": instances, "page": {"start": 0, "limit": 1000}}
+    detail = data_of(cc.list_service_instance_detail(body))
+    assert detail["count"] == 2
+    for row in detail["info"]:
+        assert row["process_instances"][0]["process"]["bk_process_name"] == "nginx"
+        assert row["process_instances"][0]["relation"]["bk_host_id"] == row["bk_host_id"]
+
+
+def test_a_taken_name_is_refused_in_the_words_clients_look_for(cc, make_client, estate, instances):
+    body = {"bk_biz_id": estate["biz"], "service_instance_id": instances[0], "processes": [process("nginx", "81")]}
+    english = refusal_of(cc.create_process_instance(body), 1199014)
+    assert "duplicated instances exist" in english and "unique" in english
+    assert "processes[0].process_info.bk_process_name" in english
+    for language in ("zh-cn", "zh-hans"):
+        chinese = refusal_of(make_client(accept_language=language).cc.create_process_instance(body), 1199014)
+        assert "重复" in chinese and "processes[0].process_info.bk_process_name" in chinese
+    explicit = refusal_of(make_client(accept_language="en").cc.create_process_instance(body), 1199014)
+    assert explicit == english
+
+
+def test_every_bad_item_of_a_batch_is_named_and_nothing_is_kept(cc, estate, instances):
+    body = {"bk_biz_id": estate["biz"], "service_instance_id": instances[1]}
+    before = data_of(cc.list_process_instance(body))
+    bad = [process("a", "1"), process("b", "70000"), process("c", "2", bk_func_name="")]
+    message = refusal_of(cc.create_process_instance({**body, "processes": bad}), 1199011)
+    assert "processes[1].process_info.bind_info[0].port" in message
+    assert "processes[2].process_info.bk_func_name" in message
+    assert "processes[0]" not in message
+    assert data_of(cc.list_process_instance(body)) == before
+
+
+def test_codes_that_clients_branch_on(cc, estate):
+    ids = {"bk_biz_id": estate["biz"], "bk_host_id": estate["hosts"]}
+    refusal_of(cc.transfer_resourcehost_to_idlemodule(ids), 1110056)
+    foreign = {"bk_biz_id": 2, "bk_host_id": estate["hosts"]}
+    refusal_of(cc.transfer_host_to_idlemodule(foreign), 1113002)
+    refusal_of(cc.create_business({"data": {"bk_biz_name": "shop", "bk_biz_maintainer": USER}}), 1199014)
+
+
+def test_credentials_that_do_not_hold(server, app_secret, make_client):
+    refusal_of(make_client(bk_app_secret="not it").cc.search_business(), 1306000)
+    refusal_of(make_client(bk_app_code="nobody").cc.search_business(), 1306000)
+    anonymous = Client(endpoint=server.base, bk_api_ver="v2")
+    refusal_of(anonymous.cc.search_business(), 1306000)
+
+
+def test_users_have_the_rights_they_were_given(server, app_secret, estate):
+    how = {"endpoint": server.base, "bk_app_code": APP, "bk_app_secret": app_secret}
+    eve = get_client_by_user("eve", **how).cc
+    refused = eve.create_set({"bk_biz_id": estate["biz"], "data": {"bk_set_name": "south"}})
+    assert (refused["result"], refused["code"]) == (False, 9900403)
+    [action] = refused["permission"]["actions"]
+    assert action["id"] == "create_biz_topology"
+    ids = [node["id"] for kind in action["related_resource_types"] for chain in kind["instances"] for node in chain]
+    assert ids == [str(estate["biz"])]
+
+
+def test_other_ways_to_the_same_door(server, app_secret):
+    # Without a version in its paths, the default of a client that is made by hand.
+    client = Client(endpoint=server.base)
+    client.update_bkapi_authorization(bk_app_code=APP, bk_app_secret=app_secret, bk_username=USER)
+    assert data_of(client.cc.search_business({"fields": ["bk_biz_id"]}))["count"] >= 1
+    # By the token of a user, which needs no list of trusted apps.
+    token = server.command_json("token", "create", "tom")["token"]
+    client = Client(endpoint=server.base + "/", bk_api_ver="v2")
+    client.update_bkapi_authorization(bk_app_code=APP, bk_app_secret=app_secret, bk_token=token)
+    eventually(lambda: data_of(client.cc.search_business()))
+    client.update_bkapi_authorization(bk_token="not it")
+    refusal_of(client.cc.search_business(), 1306000)
+
+
+def test_an_operation_that_is_not_there_yet(cc):
+    with pytest.raises(HTTPResponseError) as raised:
+        cc.search_object_topo({})
+    assert raised.value.response.status_code == 404
+    assert raised.value.response.json()["code"] == 1306404
+
+
+def test_every_operation_of_the_server_that_the_sdk_has_was_called(server, cc, request):
+    """Runs last, of a whole run: an operation that is added to the server comes into the tests above."""
+    if len(request.session.items) < 10:
+        pytest.skip("only some tests were run")
+    paths = server.document()["paths"]
+    served = {path.rstrip("/").rsplit("/", 1)[1] for path in paths if path.startswith("/api/c/compapi/")}
+    known = {name for name in served if hasattr(type(cc), name)}
+    assert len(known) >= 20
+    assert known - called == set()
