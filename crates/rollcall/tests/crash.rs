@@ -113,12 +113,24 @@ fn make_estate(client: &mut Client, chance: &mut Chance) -> (Estate, Vec<Worker>
 enum Call {
     /// Names of the instances, with the host of each and the names of its processes.
     Instances(Vec<(String, i64, Vec<String>)>),
-    Processes { instance: i64, names: Vec<String> },
-    ToIdle { host: i64 },
-    ToModule { host: i64 },
-    Module { name: String },
+    Processes {
+        instance: i64,
+        names: Vec<String>,
+    },
+    ToIdle {
+        host: i64,
+    },
+    ToModule {
+        host: i64,
+    },
+    Module {
+        name: String,
+    },
     /// Its last process has the name of its first: it is refused, and leaves nothing.
-    Refused { instance: i64, names: Vec<String> },
+    Refused {
+        instance: i64,
+        names: Vec<String>,
+    },
 }
 
 #[derive(Debug)]
@@ -223,8 +235,10 @@ impl Worker {
 
     fn request(&self, call: &Call) -> (String, Value) {
         let business = self.business;
-        let process = |name: &String| json!({"process_info": {"bk_process_name": name, "bk_func_name": name,
-            "bind_info": [{"ip": "127.0.0.1", "port": "8008", "protocol": "1", "enable": true}]}});
+        let process = |name: &String| {
+            json!({"process_info": {"bk_process_name": name, "bk_func_name": name,
+            "bind_info": [{"ip": "127.0.0.1", "port": "8008", "protocol": "1", "enable": true}]}})
+        };
         match call {
             Call::Instances(instances) => {
                 let instances: Vec<Value> = instances
@@ -306,15 +320,16 @@ impl Worker {
 
 /// Finds out what became of the requests that got no answer. Answers how many were carried out.
 fn settle(store: &Connection, estate: &Estate, workers: &mut [Worker]) -> usize {
-    let number = |sql: &str, name: &dyn rusqlite::ToSql| -> i64 { store.query_row(sql, [name], |row| row.get(0)).unwrap() };
+    let number =
+        |sql: &str, name: &dyn rusqlite::ToSql| -> i64 { store.query_row(sql, [name], |row| row.get(0)).unwrap() };
     let mut found = 0;
     for worker in workers {
         let Some(call) = worker.pending.take() else { continue };
         // One trace is enough to take a request for carried out: the comparison that follows misses what then is not there.
         let done = match &call {
-            Call::Instances(instances) => instances.iter().any(|(name, ..)| {
-                number("SELECT count(*) FROM service_instance WHERE name = $1", name) > 0
-            }),
+            Call::Instances(instances) => instances
+                .iter()
+                .any(|(name, ..)| number("SELECT count(*) FROM service_instance WHERE name = $1", name) > 0),
             Call::Processes { names, .. } => {
                 names.iter().any(|name| number("SELECT count(*) FROM process WHERE name = $1", name) > 0)
             }
@@ -323,7 +338,8 @@ fn settle(store: &Connection, estate: &Estate, workers: &mut [Worker]) -> usize 
                 is_there && worker.placed.contains(host)
             }
             Call::ToModule { host } => {
-                let is_there = number("SELECT max(module_id) FROM host_module WHERE host_id = $1", host) == worker.module;
+                let is_there =
+                    number("SELECT max(module_id) FROM host_module WHERE host_id = $1", host) == worker.module;
                 is_there && !worker.placed.contains(host)
             }
             Call::Module { name } => number("SELECT count(*) FROM module WHERE name = $1", name) > 0,
@@ -333,7 +349,9 @@ fn settle(store: &Connection, estate: &Estate, workers: &mut [Worker]) -> usize 
             found += 1;
             let ids = match &call {
                 Call::Instances(instances) => {
-                    let id = |name: &String| number("SELECT coalesce(max(id), 0) FROM service_instance WHERE name = $1", name);
+                    let id = |name: &String| {
+                        number("SELECT coalesce(max(id), 0) FROM service_instance WHERE name = $1", name)
+                    };
                     Some(json!(instances.iter().map(|(name, ..)| id(name)).collect::<Vec<_>>()))
                 }
                 _ => None,
@@ -356,7 +374,10 @@ struct Record {
 fn take_new(what: &str, round: u64, ever: &mut BTreeSet<i64>, now: BTreeSet<i64>) {
     let highest = ever.last().copied().unwrap_or(0);
     let new: Vec<i64> = now.into_iter().filter(|id| !ever.contains(id)).collect();
-    assert!(new.iter().all(|id| *id > highest), "round {round}: a {what} id was used again, {highest} was told before: {new:?}");
+    assert!(
+        new.iter().all(|id| *id > highest),
+        "round {round}: a {what} id was used again, {highest} was told before: {new:?}"
+    );
     ever.extend(new);
 }
 
@@ -384,7 +405,8 @@ impl Record {
         }
         assert_eq!(rows, want_instances, "round {round}: the service instances");
         assert_eq!(processes, want_processes, "round {round}: the processes");
-        let places: BTreeSet<(i64, i64)> = pairs(store, "SELECT host_id, module_id FROM host_module").into_iter().collect();
+        let places: BTreeSet<(i64, i64)> =
+            pairs(store, "SELECT host_id, module_id FROM host_module").into_iter().collect();
         assert_eq!(places, want_places, "round {round}: where the hosts are");
         take_new("service instance", round, &mut self.instances, rows.keys().copied().collect());
         take_new("process", round, &mut self.processes, processes.values().copied().collect());
@@ -395,7 +417,8 @@ impl Record {
     fn compare_modules(&mut self, store: &Connection, estate: &Estate, workers: &mut [Worker], round: u64) {
         let mut modules = BTreeMap::new();
         let mut statement = store.prepare("SELECT name, id FROM module WHERE set_id = $1").unwrap();
-        let rows = statement.query_map([estate.set], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).unwrap();
+        let rows =
+            statement.query_map([estate.set], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).unwrap();
         modules.extend(rows.map(Result::unwrap));
         let mut want = BTreeMap::new();
         for worker in workers {
@@ -413,12 +436,16 @@ impl Record {
     /// told of.
     fn compare_journal(&mut self, store: &Connection, workers: &[Worker], round: u64) {
         let made = |kind: i64, operation: i64| {
-            let sql = format!("SELECT object_id, count(*) FROM event WHERE kind = {kind} AND operation = {operation} GROUP BY 1");
+            let sql = format!(
+                "SELECT object_id, count(*) FROM event WHERE kind = {kind} AND operation = {operation} GROUP BY 1"
+            );
             once(pairs(store, &sql), &format!("round {round}: events of kind {kind}, operation {operation}"))
         };
         let audited = |action: &str| {
-            let sql = format!("SELECT resource_id, count(*) FROM audit WHERE resource_type = 'service_instance'
-                AND action = '{action}' GROUP BY 1");
+            let sql = format!(
+                "SELECT resource_id, count(*) FROM audit WHERE resource_type = 'service_instance'
+                AND action = '{action}' GROUP BY 1"
+            );
             once(pairs(store, &sql), &format!("round {round}: audit entries of {action}"))
         };
         let gone: Vec<&(i64, Instance)> = workers.iter().flat_map(|worker| &worker.gone).collect();
@@ -441,9 +468,15 @@ impl Record {
         assert!(told.into_iter().all(|id| deleted.contains(id)), "round {round}: a process went without an event");
         self.processes.extend(created);
         let number = |sql: &str| store.query_row(sql, [], |row| row.get::<_, isize>(0)).unwrap().unsigned_abs();
-        let updates = number("SELECT count(*) FROM audit WHERE resource_type = 'service_instance' AND action = 'update'");
-        assert_eq!(updates, workers.iter().map(|worker| worker.updates).sum::<usize>(), "round {round}: audited updates");
-        let moves = number("SELECT count(*) FROM audit WHERE resource_type = 'host' AND action = 'transfer_host_module'");
+        let updates =
+            number("SELECT count(*) FROM audit WHERE resource_type = 'service_instance' AND action = 'update'");
+        assert_eq!(
+            updates,
+            workers.iter().map(|worker| worker.updates).sum::<usize>(),
+            "round {round}: audited updates"
+        );
+        let moves =
+            number("SELECT count(*) FROM audit WHERE resource_type = 'host' AND action = 'transfer_host_module'");
         assert_eq!(moves, workers.iter().map(|worker| worker.moves).sum::<usize>(), "round {round}: audited transfers");
     }
 }
