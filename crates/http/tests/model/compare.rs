@@ -99,7 +99,8 @@ fn tree(app: &TestApp, world: &World, business: &Business) -> Result<(), String>
         })
         .collect();
     let want = json!([node("biz", business.id, &business.name, i64::from(business.id == POOL), sets)]);
-    let mut got = payload(&app.native("GET", &format!("/topo/inst/0/{}?with_default=1", business.id), ""))?;
+    let path = format!("/find/topoinst/biz/{}?with_default=1", business.id);
+    let mut got = payload(&app.post(&path, json!({})))?;
     drop_model_names(&mut got);
     same("the tree", got, want)
 }

@@ -126,7 +126,7 @@ pub fn create_module(
             let told = (&data["bk_biz_id"], &data["bk_set_id"], &data["bk_parent_id"], &data["bk_module_name"]);
             same("the module", told, (&json!(id), &json!(set), &json!(set), &json!(name)))?;
             same("its category", &data["service_category_id"], &json!(category))?;
-            world.modules.push(Module { id: module, business: id, set, name: name.into(), kind: 0, category });
+            world.modules.push(Module { id: module, business: id, set, name: name.into(), kind: 0 });
             world.audit("module", "create", 1);
             world.event(MODULE, CREATE, 1);
             Ok(())

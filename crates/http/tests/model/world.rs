@@ -30,7 +30,6 @@ pub struct Module {
     pub set: i64,
     pub name: String,
     pub kind: i64,
-    pub category: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -204,7 +203,7 @@ impl World {
         let modules = internal["module"].as_array().ok_or("no built-in modules")?;
         for (module, (kind, name)) in modules.iter().zip([(1, "空闲机"), (2, "故障机"), (3, "待回收")]) {
             let module = module["bk_module_id"].as_i64().ok_or("a module without id")?;
-            self.modules.push(Module { id: module, business: id, set, name: name.into(), kind, category: 2 });
+            self.modules.push(Module { id: module, business: id, set, name: name.into(), kind });
             self.fresh("module", module)?;
         }
         for (resource, count) in [("business", 1), ("set", 1), ("module", 3)] {
@@ -332,10 +331,6 @@ impl World {
             Stated::Is(id) | Stated::Text(id) => id,
             Stated::Missing | Stated::Null => 0,
         }
-    }
-
-    pub fn business_ids(&self) -> Vec<i64> {
-        self.businesses.iter().map(|business| business.id).collect()
     }
 
     pub fn set_ids(&self) -> Vec<i64> {
