@@ -9,6 +9,7 @@ use crate::server::{Kind, Running};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Processes in a call of `bulk`.
 const A_CALL: usize = 100;
@@ -71,11 +72,13 @@ fn store(file: &Path, instances: usize) -> anyhow::Result<(Home, Vec<i64>)> {
 struct Rates {
     ours: Vec<f64>,
     bare: Vec<f64>,
+    cpu_us: Vec<f64>,
 }
 
 impl Rates {
     #[expect(clippy::cast_precision_loss, reason = "a round has some thousand rows")]
-    fn add(&mut self, rows: usize, ours: &Round, bare: std::time::Duration) {
+    fn add(&mut self, rows: usize, ours: &Round, cpu: Duration, bare: Duration) {
+        self.cpu_us.push(cpu.as_secs_f64() * 1e6 / rows as f64);
         self.ours.push(rows as f64 / ours.time.as_secs_f64());
         self.bare.push(rows as f64 / bare.as_secs_f64());
     }
@@ -83,7 +86,8 @@ impl Rates {
     fn report(&self, report: &mut Report, name: &str, connections: usize) {
         let ratios: Vec<_> = self.ours.iter().zip(&self.bare).map(|(ours, bare)| ours / bare).collect();
         let facts = json!({
-            "processes_per_s": median(&self.ours), "bare_per_s": median(&self.bare), "connections": connections,
+            "processes_per_s": median(&self.ours), "bare_per_s": median(&self.bare),
+            "server_cpu_us": median(&self.cpu_us), "connections": connections,
         });
         report.add(name, "ratio", &ratios, Budget::AtLeast(0.5), facts);
     }
@@ -106,9 +110,10 @@ pub fn bulk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
         let bare_time = bare.run(&places)?;
         for (_, client, rates) in &mut sides {
             let requests: Vec<_> = fresh.by_ref().take(calls).map(|instance| bulk_request(home, instance)).collect();
+            let before = ours.cpu()?;
             let our_time = client.round(&Arc::new(requests), Until::AllSent)?;
             if round > 0 {
-                rates.add(calls * A_CALL, &our_time, bare_time);
+                rates.add(calls * A_CALL, &our_time, ours.cpu()?.saturating_sub(before), bare_time);
             }
         }
     }
@@ -121,10 +126,11 @@ pub fn bulk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
 
 /// 1 a call from many clients, against a loop with group commit.
 pub fn single(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
-    const INSTANCES: usize = 2_000;
     let calls = if plan.quick { 2_000 } else { 8_000 };
+    // Three processes on each in the end.
+    let places = calls * (plan.rounds + 1) / 3;
     let first = |home, instance| single_request(home, &Place { instance, name: Some("sample".into()) });
-    let Pair { home, instances, ours, mut bare } = Pair::new(plan, "single", INSTANCES, first)?;
+    let Pair { home, instances, ours, mut bare } = Pair::new(plan, "single", places, first)?;
     let mut client = Client::connect(ours.address, CLIENTS)?;
     let mut places = instances.iter().cycle().zip(0..);
     let mut rates = Rates::default();
@@ -136,9 +142,10 @@ pub fn single(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
             .collect();
         let requests: Vec<_> = places.iter().map(|place| single_request(home, place)).collect();
         let bare_time = bare.run_grouped(&places, CLIENTS, GROUP)?;
+        let before = ours.cpu()?;
         let our_time = client.round(&Arc::new(requests), Until::AllSent)?;
         if round > 0 {
-            rates.add(calls, &our_time, bare_time);
+            rates.add(calls, &our_time, ours.cpu()?.saturating_sub(before), bare_time);
         }
     }
     report.title("create_process_instance, 1 a call, native door, to a loop with group commit");

@@ -1,7 +1,5 @@
 //! Who may do what. A right is a value: functions that change something take a [`Granted`], and only [`Access`] can make one.
 
-use crate::error::{Refusal, RefusedNeed};
-use crate::operation::ResourceType;
 use rollcall_domain::id::BusinessId;
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
@@ -75,6 +73,29 @@ impl Action {
 pub trait Right {
     /// The action.
     const ACTION: Action;
+}
+
+/// A type of resource that rights are given on (`gateway` 8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceType {
+    Business,
+    Host,
+    PoolDirectory,
+    PoolHostDirectory,
+}
+
+/// The rights that were needed, for the caller to apply for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    pub needs: Vec<RefusedNeed>,
+}
+
+/// A right that was needed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefusedNeed {
+    pub action: Action,
+    /// One per resource type of the action: the record that stands in its path, where its id is known.
+    pub resources: Vec<(ResourceType, Option<(ResourceType, i64)>)>,
 }
 
 /// Proof that the caller has a right on a business. Only [`Access`] makes it.

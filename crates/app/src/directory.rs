@@ -1,8 +1,8 @@
 //! Who may come in: apps, user tokens, grants. The doors hold a [`Directory`], a snapshot, and load it again when its version has
 //! moved on; the functions below change what it is loaded from and are used by the command line.
 
+use crate::access::ResourceType;
 use crate::access::{Action, Grants, Scope};
-use crate::operation::ResourceType;
 use crate::secret::{Digest, Secret};
 use rollcall_domain::id::BusinessId;
 use rollcall_domain::moment::Moment;

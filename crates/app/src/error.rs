@@ -1,7 +1,6 @@
 //! How an operation ends when it does not succeed.
 
-use crate::access::Action;
-use crate::operation::ResourceType;
+use crate::access::Refusal;
 use rollcall_domain::fault::{Failure, Fault};
 use rollcall_store::{MayRetry, StoreError};
 
@@ -14,20 +13,6 @@ pub enum OpError {
     Refused(Refusal),
     /// The store could not do it.
     Store(StoreError),
-}
-
-/// The rights that were needed, for the caller to apply for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
-    pub needs: Vec<RefusedNeed>,
-}
-
-/// A right that was needed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RefusedNeed {
-    pub action: Action,
-    /// One per resource type of the action: the record that stands in its path, where its id is known.
-    pub resources: Vec<(ResourceType, Option<(ResourceType, i64)>)>,
 }
 
 impl From<Failure> for OpError {

@@ -5,13 +5,12 @@ use crate::journal::Journal;
 use crate::listing::Listing;
 use crate::operation::Serve;
 use crate::process_instance::failure;
-use crate::transfer::relation_document;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::business::BusinessStatus;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::host::{self as rules, BadDraft, ExistingHost, HostChange, HostDraft, HostsState, OnExisting};
-use rollcall_domain::id::{BusinessId, CloudAreaId, HostId, ModuleId, SetId};
+use rollcall_domain::id::{BusinessId, CloudAreaId, HostId, ModuleId, SUPPLIER_ACCOUNT, SetId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
 use rollcall_domain::module::BuiltIn;
 use rollcall_domain::page::{MAX_LIMIT, PageIn};
@@ -383,6 +382,17 @@ fn unique_lost(error: StoreError) -> OpError {
         StoreError::Unique(_) => Fault::new(Cause::Duplicate, "bk_host_innerip").named("bk_host_innerip").into(),
         error => error.into(),
     }
+}
+
+/// A relation as events carry it.
+pub(crate) fn relation_document(row: &Joining) -> String {
+    let mut out = JsonWriter::with_capacity(128);
+    out.raw("{\"bk_biz_id\":").int(row.business_id.get());
+    out.raw(",\"bk_host_id\":").int(row.host_id.get());
+    out.raw(",\"bk_module_id\":").int(row.module_id.get());
+    out.raw(",\"bk_set_id\":").int(row.set_id.get());
+    out.raw(",\"bk_supplier_account\":").text(SUPPLIER_ACCOUNT).raw("}");
+    out.finish()
 }
 
 /// An audit entry of a host.

@@ -25,8 +25,7 @@ pub mod table;
 mod topology;
 mod transfer;
 
+pub use access::{Refusal, RefusedNeed, ResourceType};
 pub use context::{Caller, Context, Limits};
-pub use error::{OpError, Refusal, RefusedNeed};
-pub use operation::{
-    EsbForm, GatewayLevel, Input, Method, Operation, PathVar, Prepared, Reply, ResourceType, Route, Weight,
-};
+pub use error::OpError;
+pub use operation::{EsbForm, GatewayLevel, Input, Method, Operation, PathVar, Prepared, Reply, Route, Weight};

@@ -61,15 +61,6 @@ pub enum GatewayLevel {
     Backend,
 }
 
-/// A type of resource that rights are given on (`gateway` 8.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceType {
-    Business,
-    Host,
-    PoolDirectory,
-    PoolHostDirectory,
-}
-
 /// What running an operation costs the thread it runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {

@@ -2,7 +2,7 @@
 //! (`topology` 10.3 to 10.5). A module that a host leaves takes the host's service instances there with it.
 
 use crate::access::{Granted, Right, right};
-use crate::host::audit_entry;
+use crate::host::{audit_entry, relation_document};
 use crate::journal::Journal;
 use crate::listing::business_of;
 use crate::operation::Serve;
@@ -11,7 +11,7 @@ use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::business::BusinessStatus;
 use rollcall_domain::fault::{Cause, Failure, Fault};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, SUPPLIER_ACCOUNT, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Schema, parse};
 use rollcall_domain::module::BuiltIn;
 use rollcall_domain::transfer::{
@@ -290,17 +290,6 @@ fn joining_of(relation: &Relation) -> Joining {
         set_id: relation.module.set_id,
         business_id: relation.module.business_id,
     }
-}
-
-/// A relation as events carry it.
-pub(crate) fn relation_document(row: &Joining) -> String {
-    let mut out = JsonWriter::with_capacity(128);
-    out.raw("{\"bk_biz_id\":").int(row.business_id.get());
-    out.raw(",\"bk_host_id\":").int(row.host_id.get());
-    out.raw(",\"bk_module_id\":").int(row.module_id.get());
-    out.raw(",\"bk_set_id\":").int(row.set_id.get());
-    out.raw(",\"bk_supplier_account\":").text(SUPPLIER_ACCOUNT).raw("}");
-    out.finish()
 }
 
 /// Removes service instances of a business with their processes, and tells of each.

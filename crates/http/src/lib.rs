@@ -18,6 +18,6 @@ mod settings;
 mod state;
 
 pub use metrics::{Metrics, WriterMetrics};
-pub use server::{ServeError, Server};
+pub use server::Server;
 pub use settings::{HttpLimits, Secret, Settings};
-pub use state::Clock;
+pub use state::{Clock, ServeError};

@@ -88,8 +88,12 @@ struct Entry {
 
 impl Document<'_> {
     fn add(&mut self, operation: &Operation) {
-        self.schemas.insert(output_name(operation), shape::schema(&(operation.output)(), Way::Out));
         let fields = fields(operation);
+        let mut output = (operation.output)();
+        if fields.iter().any(|field| field.name == "fields") {
+            choose_fields(&mut output);
+        }
+        self.schemas.insert(output_name(operation), shape::schema(&output, Way::Out));
         for (i, route) in operation.routes.iter().enumerate() {
             let (in_path, beside): (Vec<_>, Vec<_>) =
                 fields.iter().cloned().partition(|field| path_variables(route.path).any(|name| name == field.name));
@@ -252,6 +256,19 @@ fn fields(operation: &Operation) -> Vec<Field> {
     match (operation.input)() {
         Schema::Object(fields) => fields,
         _ => Vec::new(),
+    }
+}
+
+/// Of an operation whose caller chooses the fields: no field of a row is always there.
+fn choose_fields(output: &mut Schema) {
+    let Schema::Object(page) = output else { return };
+    let rows = page.iter_mut().find(|field| field.name == "info").map(|field| &mut field.schema);
+    if let Some(Schema::List(row)) = rows
+        && let Schema::Object(row) = &mut **row
+    {
+        for field in row {
+            field.always = false;
+        }
     }
 }
 
@@ -486,6 +503,16 @@ mod tests {
         assert_eq!(ids.len(), entries.len());
         for operation in operations() {
             assert!(tag_of(operation.name).is_some(), "{} belongs to no group", operation.name);
+        }
+    }
+
+    #[test]
+    fn where_the_caller_chooses_the_fields_no_field_is_promised() {
+        let schemas = &parsed()["components"]["schemas"];
+        for (name, promises) in [("search_set_out", false), ("list_service_instance_out", true)] {
+            let row = &schemas[name]["properties"]["info"]["items"];
+            assert!(row["properties"]["bk_biz_id"].is_object(), "{name}");
+            assert_eq!(row.get("required").is_some(), promises, "{name}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! Connections in, answers out, with bounds on both; and a stop that finishes what was accepted.
 
 use crate::answer::Answer;
-use crate::door::Early;
+use crate::door::{BodyRead, Early};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::state::{Clock, State};
+use crate::state::{Clock, ServeError, State};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -12,7 +12,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use rollcall_domain::moment::Zone;
-use rollcall_store::{Store, StoreError};
+use rollcall_store::Store;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -23,20 +23,6 @@ use tokio::sync::Semaphore;
 
 /// How often changes of apps, tokens and grants are looked for.
 const DIRECTORY_POLL: Duration = Duration::from_millis(500);
-
-/// Why a server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The address is not to be had.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, std::io::Error),
-    /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A setting makes no sense.
-    #[error("setting {0}: {1}")]
-    Setting(&'static str, String),
-}
 
 /// A server that has its address.
 pub struct Server {
@@ -155,11 +141,4 @@ async fn serve(
         Err(_) => crate::door::refuse_early(&state, peer, &head, Early::TooSlow),
     };
     Ok(Answer::into_response(answer))
-}
-
-/// How reading a body ended.
-pub(crate) enum BodyRead {
-    Whole(Bytes),
-    TooLarge,
-    Broken,
 }

@@ -3,16 +3,30 @@
 use crate::envelope::Door;
 use crate::metrics::{Metrics, WayMetrics};
 use crate::routes::Routes;
-use crate::server::ServeError;
 use crate::settings::Settings;
 use rollcall_app::directory::Directory;
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_store::{Store, StoreError};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Tells the time: the one clock of the program is handed in.
 pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is not to be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A setting makes no sense.
+    #[error("setting {0}: {1}")]
+    Setting(&'static str, String),
+}
 
 pub(crate) struct State {
     pub(crate) settings: Settings,

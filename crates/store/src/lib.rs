@@ -6,6 +6,8 @@
 
 pub mod audit;
 pub mod business;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 pub mod check;
 pub mod cloud_area;
 pub mod dialect;

@@ -6,7 +6,7 @@ mod support;
 
 use rollcall_store::dialect::for_sqlite;
 use rollcall_store::migrate::newest;
-use rollcall_store::sqlite::Sqlite;
+use rollcall_store::sqlite::{Options, Sqlite};
 use rollcall_store::{StoreError, Tx};
 use rusqlite::Connection;
 use std::path::Path;
@@ -136,4 +136,15 @@ fn a_new_store_is_durable_by_its_settings() {
         .unwrap();
     // 2 is FULL.
     assert_eq!((journal.as_deref(), synchronous), (Some("wal"), 2));
+}
+
+#[test]
+fn a_place_that_cannot_keep_a_log_is_refused_in_words() {
+    // With a VFS named, no file of that name is made before.
+    let options = Options { vfs: Some("unix".into()), ..Options::new(":memory:") };
+    let error = Sqlite::open(options).err();
+    let Some(StoreError::Unavailable(text)) = error else {
+        panic!("a store without a log was opened: {error:?}");
+    };
+    assert_eq!(text, ":memory: cannot be written durably: its journal mode stays \"memory\"");
 }

@@ -73,19 +73,6 @@ impl Bench {
         ended
     }
 
-    /// Keeps the writer busy until the answer is dropped: what is submitted meanwhile is one group.
-    fn hold(&self) -> Sender<()> {
-        let (begun, has_begun) = channel();
-        let (release, released) = channel::<()>();
-        self.submit(move |_| {
-            let _ = begun.send(());
-            let _ = released.recv();
-            Ok(())
-        });
-        has_begun.recv_timeout(PATIENCE).expect("the writer begins");
-        release
-    }
-
     fn setting(&self, name: &str) -> Option<String> {
         self.store.read::<_, StoreError>(false, |tx| find_setting(tx, name)).expect("a setting can be read")
     }
@@ -123,7 +110,7 @@ fn lose_transaction(tx: &mut dyn Tx) -> Result<(), StoreError> {
 #[test]
 fn what_waits_is_committed_as_one_group() {
     let bench = Bench::new(|_| {});
-    let hold = bench.hold();
+    let hold = support::hold(&bench.store);
     let waiting: Vec<_> = (0..10).map(|_| bench.submit(add("n"))).collect();
     drop(hold);
     assert!(waiting.iter().all(|work| ended(work).is_ok()));
@@ -134,7 +121,7 @@ fn what_waits_is_committed_as_one_group() {
 #[test]
 fn a_group_is_no_larger_than_its_limit() {
     let bench = Bench::new(|options| options.group = 4);
-    let hold = bench.hold();
+    let hold = support::hold(&bench.store);
     let waiting: Vec<_> = (0..10).map(|_| bench.submit(add("n"))).collect();
     drop(hold);
     assert!(waiting.iter().all(|work| ended(work).is_ok()));
@@ -146,7 +133,7 @@ fn a_request_that_fails_takes_back_only_what_it_did_itself() {
     type Failing = fn(&mut dyn Tx) -> Result<(), Stop>;
     let check = |failing: Failing, expected: fn(&Stop) -> bool| {
         let bench = Bench::new(|_| {});
-        let hold = bench.hold();
+        let hold = support::hold(&bench.store);
         let before = bench.submit(add("before"));
         let fails = bench.submit(move |tx| {
             put_setting(tx, "fails", "put")?;
@@ -178,7 +165,7 @@ fn a_request_that_fails_takes_back_only_what_it_did_itself() {
 #[test]
 fn a_lost_transaction_runs_again_one_by_one_and_nothing_counts_twice() {
     let bench = Bench::new(|_| {});
-    let hold = bench.hold();
+    let hold = support::hold(&bench.store);
     let before = bench.submit(add("before"));
     let loses = bench.submit(|tx| {
         put_setting(tx, "loses", "put")?;
@@ -198,7 +185,7 @@ fn a_lost_transaction_runs_again_one_by_one_and_nothing_counts_twice() {
 #[test]
 fn a_transaction_lost_once_costs_nobody_a_request() {
     let bench = Bench::new(|_| {});
-    let hold = bench.hold();
+    let hold = support::hold(&bench.store);
     let before = bench.submit(add("n"));
     let mut runs = 0;
     let loses = bench.submit(move |tx| {
@@ -215,6 +202,25 @@ fn a_transaction_lost_once_costs_nobody_a_request() {
         assert!(ended(&work).is_ok());
     }
     assert_eq!(bench.setting("n").as_deref(), Some("3"));
+}
+
+#[test]
+fn a_transaction_that_cannot_be_committed_is_rolled_back_and_the_next_one_begun() {
+    let bench = Bench::new(|_| {});
+    let hold = support::hold(&bench.store);
+    let before = bench.submit(add("before"));
+    let breaks = bench.submit(|tx| {
+        put_setting(tx, "breaks", "put")?;
+        // The savepoint is gone, the transaction stands.
+        Ok(tx.execute("RELEASE request", &[]).map(|_| ())?)
+    });
+    let after = bench.submit(add("after"));
+    drop(hold);
+    assert!(ended(&before).is_ok());
+    assert!(matches!(ended(&breaks), Err(Stop::Failed(StoreError::Defect(_)))));
+    assert!(ended(&after).is_ok());
+    let state = ["before", "breaks", "after"].map(|name| bench.setting(name));
+    assert_eq!(state, [Some("1".into()), None, Some("1".into())]);
 }
 
 #[test]
@@ -283,7 +289,7 @@ impl MayRetry for Mine {
 #[test]
 fn a_full_queue_is_told_at_once() {
     let bench = Bench::new(|options| options.queue = 2);
-    let hold = bench.hold();
+    let hold = support::hold(&bench.store);
     let accepted = [bench.submit(add("n")), bench.submit(add("n"))];
     let refused = bench.submit(add("n"));
     assert!(matches!(refused.try_recv(), Ok(Err(Stop::Failed(StoreError::Busy)))));
@@ -296,7 +302,7 @@ fn a_full_queue_is_told_at_once() {
 #[test]
 fn work_that_waited_too_long_is_not_begun() {
     let bench = Bench::new(|_| {});
-    let hold = bench.hold();
+    let hold = support::hold(&bench.store);
     let late = bench.submit_until(Instant::now(), |_| panic!("begun all the same"));
     let in_time = bench.submit(put("in time"));
     drop(hold);
@@ -307,7 +313,7 @@ fn work_that_waited_too_long_is_not_begun() {
 #[test]
 fn closing_finishes_what_was_accepted_and_refuses_what_comes_later() {
     let bench = Bench::new(|options| options.group = 3);
-    let hold = bench.hold();
+    let hold = support::hold(&bench.store);
     let accepted: Vec<_> = (0..10).map(|_| bench.submit(add("n"))).collect();
     let store = bench.store.clone();
     let closing = std::thread::spawn(move || store.engine().close());

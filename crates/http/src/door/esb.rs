@@ -5,12 +5,11 @@ use super::identity::{
     AppRefusal, CREDENTIAL_KEYS, Credentials, UserRefusal, authorization_header, check_app, check_user, cookie,
     cookie_token, new_esb_request_id,
 };
-use super::{Asked, Heard, form_fields, query_fields};
+use super::{Asked, BodyRead, Heard, form_fields, query_fields};
 use crate::answer::Answer;
 use crate::envelope::{Door, Outcome};
 use crate::language::Language;
 use crate::run::{Accepted, run};
-use crate::server::BodyRead;
 use rollcall_app::access::Access;
 use rollcall_app::{Caller, EsbForm, Input, Operation};
 use rollcall_domain::json::{Json, Limits, Malformed, Object, parse};

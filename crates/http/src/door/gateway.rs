@@ -5,14 +5,13 @@ use super::identity::{
     sent_request_id,
 };
 use super::native::route_name;
-use super::{Asked, Heard};
+use super::{Asked, BodyRead, Heard};
 use crate::answer::Answer;
 use crate::envelope::{Door, Outcome};
 use crate::language::Language;
 use crate::number::CALLER_NOT_ACCEPTED;
 use crate::routes::Found;
 use crate::run::{Accepted, run};
-use crate::server::BodyRead;
 use rollcall_app::Caller;
 use rollcall_app::access::Access;
 use rollcall_domain::json::JsonWriter;

@@ -10,7 +10,6 @@ use crate::answer::Answer;
 use crate::envelope::{Door, Outcome};
 use crate::language::Language;
 use crate::routes::NATIVE_PREFIX;
-use crate::server::BodyRead;
 use crate::state::State;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
@@ -48,6 +47,13 @@ impl Asked<'_> {
             _ => None,
         }
     }
+}
+
+/// How reading a body ended.
+pub(crate) enum BodyRead {
+    Whole(Bytes),
+    TooLarge,
+    Broken,
 }
 
 /// What a door has to say about a request, for the log and the measures.

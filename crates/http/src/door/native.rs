@@ -1,13 +1,12 @@
 //! The native door: `/api/v3/…` with identity headers, believed from trusted peers only (`gateway` §4).
 
 use super::identity::{is_user_name, new_native_request_id, sent_request_id};
-use super::{Asked, Heard};
+use super::{Asked, BodyRead, Heard};
 use crate::answer::Answer;
 use crate::envelope::{Door, Outcome};
 use crate::language::Language;
 use crate::routes::Found;
 use crate::run::{Accepted, run};
-use crate::server::BodyRead;
 use rollcall_app::Caller;
 use rollcall_app::access::Access;
 use rollcall_domain::fault::{Cause, Fault};

@@ -18,13 +18,9 @@ fn wrong_processes(existing: &[Map<String, Value>], wanted: &[Result<Map<String,
         .enumerate()
         .any(|(i, one)| existing.iter().chain(good[..i].iter().copied()).any(|other| process::clashes(one, other)));
     let first_bad = wanted.iter().find_map(|process| process.as_ref().err());
-    match (first_bad, clash) {
-        // Whether a clash is looked for among processes that are bad themselves is not said.
-        (Some(bad), true) => Some(Expect::Refused(vec![bad[0], DUPLICATE])),
-        (Some(bad), false) => Some(Expect::refused(bad[0])),
-        (None, true) => Some(Expect::refused(DUPLICATE)),
-        (None, false) => None,
-    }
+    let mut codes: Vec<i64> = first_bad.map(|bad| bad[0]).into_iter().collect();
+    codes.extend(clash.then_some(DUPLICATE));
+    (!codes.is_empty()).then(|| Expect::Refused(first_bad_or_clash(&codes)))
 }
 
 /// The processes come to be, with ids as answered.
@@ -157,24 +153,24 @@ type Wanted = Vec<Vec<Map<String, Value>>>;
 
 /// The processes of every instance, or what is wrong with any of them.
 fn wanted_processes(world: &World, hosts: &[i64], instances: &[InstanceIn]) -> (Wanted, Option<Expect>) {
-    let (mut wanted, mut reasons) = (Vec::new(), Vec::new());
+    let (mut wanted, mut codes) = (Vec::new(), Vec::new());
     for (instance, host) in instances.iter().zip(hosts) {
         let address = world.host(*host).map(|host| host.addresses.join(",")).unwrap_or_default();
         let read: Vec<_> =
             instance.processes.iter().map(|info| process::stored(&process::sent(info), &address)).collect();
-        if let Some(Expect::Refused(codes)) = wrong_processes(&[], &read) {
-            reasons.push(codes);
+        if let Some(Expect::Refused(more)) = wrong_processes(&[], &read) {
+            codes.extend(more);
         }
         wanted.push(read.into_iter().filter_map(Result::ok).collect());
     }
-    // Several bad instances: the first decides, unless another one clashes.
-    let refused = reasons.first().cloned().map(|mut codes| {
-        if reasons.iter().flatten().any(|code| *code == DUPLICATE) {
-            codes.push(DUPLICATE);
-        }
-        Expect::Refused(codes)
-    });
-    (wanted, refused)
+    (wanted, (!codes.is_empty()).then(|| Expect::Refused(first_bad_or_clash(&codes))))
+}
+
+/// The code of a stage that finds all of these, in order.
+fn first_bad_or_clash(codes: &[i64]) -> Vec<i64> {
+    let bad = codes.iter().copied().find(|code| *code != DUPLICATE);
+    let clash = codes.contains(&DUPLICATE).then_some(DUPLICATE);
+    bad.into_iter().chain(clash).collect()
 }
 
 /// The checks before those of the processes, in the order of `instances` 10.1.

@@ -332,7 +332,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => business_name.prop_map(|name| Op::CreateBusiness { name }),
         4 => (biz(), node_name(), parent()).prop_map(|(business, name, parent)| Op::CreateSet { business, name, parent }),
-        6 => (biz(), pick(), node_name(), parent(), option::weighted(0.2, select(vec![0, 1, 2, 4, 99, -1])))
+        6 => (biz(), pick(), node_name(), parent(), option::weighted(0.2, select(vec![0, 2, 4, 99, -1])))
             .prop_map(|(business, set, name, parent, category)| Op::CreateModule { business, set, name, parent, category }),
         5 => (biz(), prop_oneof![12 => vec(host(), 1..4), 1 => Just(Vec::new())])
             .prop_map(|(business, hosts)| Op::AddHosts { business, hosts }),

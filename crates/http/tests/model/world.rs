@@ -280,6 +280,11 @@ impl World {
         hosts.filter(|host| self.business_of_host(*host) == Some(business)).collect()
     }
 
+    /// The hosts in a module, in order of their ids.
+    pub fn hosts_in(&self, module: i64) -> Vec<i64> {
+        self.places.iter().filter(|(at, _)| *at == module).map(|(_, host)| *host).collect()
+    }
+
     pub fn processes_of(&self, instance: i64) -> impl Iterator<Item = &Process> {
         self.processes.iter().filter(move |process| process.instance == instance)
     }

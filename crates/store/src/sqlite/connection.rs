@@ -39,13 +39,24 @@ impl Connection {
         let connection = Self::open(options, flags)?;
         let pragma = |name: &str, value: &str| connection.inner.pragma_update(None, name, value).map_err(translate);
         pragma("page_size", "4096")?;
-        pragma("journal_mode", "WAL")?;
+        connection.use_log(&options.file)?;
         pragma("synchronous", "FULL")?;
         pragma("wal_autocheckpoint", "4000")?;
         // After a burst the log file shrinks again.
         pragma("journal_size_limit", "67108864")?;
         pragma("cache_size", &format!("-{}", options.cache_kib * 4))?;
         Ok(connection)
+    }
+
+    /// SQLite keeps its old journal without an error where it cannot have a write-ahead log.
+    fn use_log(&self, file: &Path) -> Result<(), StoreError> {
+        let mode: String =
+            self.inner.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(translate)?;
+        if mode != "wal" {
+            let text = format!("{} cannot be written durably: its journal mode stays {mode:?}", file.display());
+            return Err(StoreError::Unavailable(text));
+        }
+        Ok(())
     }
 
     pub(super) fn open_reader(options: &Options) -> Result<Self, StoreError> {

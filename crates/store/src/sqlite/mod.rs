@@ -88,7 +88,7 @@ impl Sqlite {
     }
 }
 
-/// Runs the steps that are missing, each in a transaction of its own.
+/// Runs the steps that are missing, all of them or none.
 fn bring_up_to_date(connection: &mut Connection) -> Result<(), StoreError> {
     connection.begin()?;
     let version = if connection.has_table("setting")? { migrate::version(connection)? } else { 0 };

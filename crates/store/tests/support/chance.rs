@@ -9,7 +9,10 @@ pub fn seed(test: &str) -> u64 {
         Some(text) => text.parse().expect("ROLLCALL_SEED is a number"),
         None => RandomState::new().hash_one(test),
     };
-    println!("{test}: ROLLCALL_SEED={seed}");
+    #[expect(clippy::print_stdout, reason = "shown together with a failure")]
+    {
+        println!("{test}: ROLLCALL_SEED={seed}");
+    }
     seed
 }
 

@@ -66,27 +66,35 @@ fn put(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 /// How much of the unsynced a power cut takes.
 #[derive(Debug, Clone, Copy)]
 pub enum Fate {
-    NothingSurvives,
-    EverythingSurvives,
+    Lost,
+    Kept,
     /// Each sector survives by chance.
-    SomeSurvives,
+    ByChance,
 }
 
 impl Fate {
     pub fn any(chance: &mut Chance) -> Self {
         match chance.below(8) {
-            0 => Self::NothingSurvives,
-            1 => Self::EverythingSurvives,
-            _ => Self::SomeSurvives,
+            0 => Self::Lost,
+            1 => Self::Kept,
+            _ => Self::ByChance,
         }
     }
 
     fn survives(self, chance: &mut Chance) -> bool {
         match self {
-            Self::NothingSurvives => false,
-            Self::EverythingSurvives => true,
-            Self::SomeSurvives => chance.once_in(2),
+            Self::Lost => false,
+            Self::Kept => true,
+            Self::ByChance => chance.once_in(2),
         }
+    }
+}
+
+impl Moment {
+    /// How far each file is, whatever random marks SQLite puts into its log.
+    pub fn shape(&self) -> String {
+        let files = self.files.iter().map(|(name, file)| (name, file.durable.len(), file.pending.len()));
+        format!("{:?} {:?}", files.collect::<Vec<_>>(), self.acknowledged)
     }
 }
 
@@ -258,7 +266,7 @@ impl Disk {
         state.maybe_keep();
         let state = &mut *state;
         if let Some(file) = state.files.get_mut(name) {
-            file.durable = file.after_cut(Fate::EverythingSurvives, &mut state.chance);
+            file.durable = file.after_cut(Fate::Kept, &mut state.chance);
             file.pending.clear();
             file.syncs += 1;
         }
@@ -273,7 +281,7 @@ impl Disk {
         let mut state = self.state();
         let state = &mut *state;
         if let Some(file) = state.files.get_mut(name) {
-            file.durable = file.after_cut(Fate::SomeSurvives, &mut state.chance);
+            file.durable = file.after_cut(Fate::ByChance, &mut state.chance);
             file.pending.clear();
         }
     }

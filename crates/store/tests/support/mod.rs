@@ -8,9 +8,11 @@ pub mod trace;
 pub mod vfs;
 
 use rollcall_store::sqlite::{Options, Sqlite};
-use rollcall_store::{Engine, Store, TimeLimits};
+use rollcall_store::{Engine, Store, TimeLimits, Work};
 use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A folder for a store; removed with everything in it when dropped.
@@ -43,6 +45,23 @@ impl Folder {
 pub fn open(options: Options) -> Store {
     let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(options).expect("the store opens"));
     Store::new(engine, TimeLimits::default())
+}
+
+/// Keeps the writer busy until the answer is dropped: what is submitted meanwhile makes groups of its own.
+pub fn hold(store: &Store) -> Sender<()> {
+    let (begun, has_begun) = channel();
+    let (release, released) = channel::<()>();
+    store.engine().write(Work {
+        run: Box::new(move |_| {
+            let _ = begun.send(());
+            let _ = released.recv();
+            Ok(())
+        }),
+        done: Box::new(|_| ()),
+        expires: Instant::now() + Duration::from_secs(20),
+    });
+    has_begun.recv_timeout(Duration::from_secs(20)).expect("the writer begins");
+    release
 }
 
 /// A store whose files go through a model of a disk.
