@@ -42,20 +42,53 @@ wire_input! {
 #[derive(Debug)]
 pub struct CreateProcesses {
     wire: CreateProcessesWire,
-    drafts: Result<Vec<ProcessDraft>, Vec<Fault>>,
+    drafts: Drafts,
 }
 
-crate::operation::decode_through!(CreateProcesses, CreateProcessesWire, |wire| Self { wire, drafts: Ok(Vec::new()) });
+crate::operation::decode_through!(CreateProcesses, CreateProcessesWire, |wire| Self {
+    wire,
+    drafts: Drafts::default()
+});
 
-/// The checked processes, or everything that is wrong with any of them.
-pub(crate) fn read_drafts(entries: &[ProcessEntryWire], at: &FieldPath) -> Result<Vec<ProcessDraft>, Vec<Fault>> {
-    let mut faults = Vec::new();
-    let mut drafts = Vec::with_capacity(entries.len());
-    for (i, entry) in entries.iter().enumerate() {
-        let at = at.index(i).field("process_info");
-        drafts.extend(process::read_draft(&entry.process_info.0, &at, &mut faults));
+/// The processes of one instance as a caller wants them.
+#[derive(Debug, Default)]
+pub(crate) struct Drafts {
+    good: Vec<ProcessDraft>,
+    /// The places of the good ones in the request.
+    places: Vec<usize>,
+    /// What is wrong with the others.
+    faults: Vec<Fault>,
+    /// The list they stand in.
+    at: FieldPath,
+}
+
+impl Drafts {
+    /// Checks every process of a list.
+    pub(crate) fn read(entries: &[ProcessEntryWire], at: FieldPath) -> Self {
+        let count = entries.len();
+        let mut drafts =
+            Self { good: Vec::with_capacity(count), places: Vec::with_capacity(count), faults: Vec::new(), at };
+        for (i, entry) in entries.iter().enumerate() {
+            let at = drafts.at.index(i).field("process_info");
+            if let Some(draft) = process::read_draft(&entry.process_info.0, &at, &mut drafts.faults) {
+                drafts.good.push(draft);
+                drafts.places.push(i);
+            }
+        }
+        drafts
     }
-    if faults.is_empty() { Ok(drafts) } else { Err(faults) }
+
+    /// Adds what is wrong with any of them, and which of the others clash with each other or with stored ones.
+    pub(crate) fn find_faults(&self, existing: &[process::ProcessKeys], faults: &mut Vec<Fault>) {
+        faults.extend(self.faults.iter().cloned());
+        let at = |i: usize| self.at.index(self.places[i]).field("process_info");
+        process::find_clashes(existing, &self.good, at, faults);
+    }
+
+    /// All of them, once no fault was found.
+    pub(crate) fn all(&self) -> &[ProcessDraft] {
+        &self.good
+    }
 }
 
 impl Serve for CreateProcesses {
@@ -65,7 +98,7 @@ impl Serve for CreateProcesses {
 
     fn check(&mut self) {
         if self.wire.processes.len() <= process::MAX_PER_CALL {
-            self.drafts = read_drafts(&self.wire.processes, &FieldPath::of("processes"));
+            self.drafts = Drafts::read(&self.wire.processes, FieldPath::of("processes"));
         }
     }
 
@@ -89,16 +122,14 @@ impl Serve for CreateProcesses {
         if instance.service_template_id != 0 {
             return Err(Fault::new(Cause::InstanceOwnedByTemplate, "service_instance_id").into());
         }
-        let drafts = self.drafts.as_ref().map_err(|faults| failure(faults.clone()))?;
         let existing = rollcall_store::process::keys_of_instance(tx, granted.business(), instance_id)?;
         let mut faults = Vec::new();
-        let at = |i| FieldPath::of("processes").index(i).field("process_info");
-        process::find_clashes(&existing, drafts, at, &mut faults);
+        self.drafts.find_faults(&existing, &mut faults);
         Failure::check(faults)?;
 
         let mut hosts = rollcall_store::host::addresses(tx, &[instance.host_id])?;
         let host = hosts.remove(&instance.host_id).unwrap_or_default();
-        let owner = Owner { id: instance_id, host_id: instance.host_id, host: &host, drafts };
+        let owner = Owner { id: instance_id, host_id: instance.host_id, host: &host, drafts: self.drafts.all() };
         let mut journal = Journal::default();
         let made = apply_create(&granted, context, tx, &[owner], &mut journal)?;
         let ids: Vec<i64> = made.iter().flatten().map(|process| process.id.get()).collect();

@@ -3,14 +3,13 @@
 use crate::access::{Granted, right};
 use crate::journal::Journal;
 use crate::operation::Serve;
-use crate::process_instance::{self as process, Owner, ProcessEntryWire, failure};
+use crate::process_instance::{self as process, Drafts, Owner, ProcessEntryWire};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, listed};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Schema};
 use rollcall_domain::page::{Page, PageIn};
-use rollcall_domain::process::ProcessDraft;
 use rollcall_domain::service_instance::{self as rules, NewServiceInstance};
 use rollcall_domain::{process as process_rules, wire_input};
 use rollcall_store::Tx;
@@ -51,11 +50,11 @@ wire_input! {
 #[derive(Debug)]
 pub struct CreateInstances {
     wire: CreateInstancesWire,
-    /// The processes of each instance, or everything that is wrong with any of them.
-    drafts: Result<Vec<Vec<ProcessDraft>>, Vec<Fault>>,
+    /// The processes of each instance.
+    drafts: Vec<Drafts>,
 }
 
-crate::operation::decode_through!(CreateInstances, CreateInstancesWire, |wire| Self { wire, drafts: Ok(Vec::new()) });
+crate::operation::decode_through!(CreateInstances, CreateInstancesWire, |wire| Self { wire, drafts: Vec::new() });
 
 fn at(instance: usize) -> FieldPath {
     FieldPath::of("instances").index(instance)
@@ -108,14 +107,9 @@ impl Serve for CreateInstances {
         if self.wire.check_sizes().is_err() {
             return;
         }
-        let (mut drafts, mut faults) = (Vec::with_capacity(self.wire.instances.len()), Vec::new());
-        for (i, instance) in self.wire.instances.iter().enumerate() {
-            match process::read_drafts(&instance.processes, &at(i).field("processes")) {
-                Ok(read) => drafts.push(read),
-                Err(more) => faults.extend(more),
-            }
-        }
-        self.drafts = if faults.is_empty() { Ok(drafts) } else { Err(faults) };
+        let instances = self.wire.instances.iter().enumerate();
+        self.drafts =
+            instances.map(|(i, instance)| Drafts::read(&instance.processes, at(i).field("processes"))).collect();
     }
 
     /// The stages are those of `instances` 10.1; each reports all its bad items.
@@ -138,15 +132,13 @@ impl Serve for CreateInstances {
         let names = (0..wire.instances.len())
             .filter_map(|i| rules::check_name(wire.name_of(i), at(i).field("service_instance_name")).err());
         Failure::check(names.collect())?;
-        let drafts = self.drafts.as_ref().map_err(|faults| failure(faults.clone()))?;
-        let mut clashes = Vec::new();
-        for (i, drafts) in drafts.iter().enumerate() {
-            let path = |j| at(i).field("processes").index(j).field("process_info");
-            process_rules::find_clashes(&[], drafts, path, &mut clashes);
+        let mut faults = Vec::new();
+        for drafts in &self.drafts {
+            drafts.find_faults(&[], &mut faults);
         }
-        Failure::check(clashes)?;
+        Failure::check(faults)?;
         let hosts = rollcall_store::host::addresses(tx, &wire.hosts())?;
-        let ids = self.apply(&granted, context, tx, &module, drafts, &hosts)?;
+        let ids = self.apply(&granted, context, tx, &module, &hosts)?;
         Reply::of(&ids)
     }
 }
@@ -206,16 +198,15 @@ impl CreateInstances {
         context: &Context,
         tx: &mut dyn Tx,
         module: &ModuleRow,
-        drafts: &[Vec<ProcessDraft>],
         hosts: &HashMap<HostId, HostAddresses>,
     ) -> Result<Vec<i64>, OpError> {
         let business_id = granted.business();
         let nowhere = HostAddresses::default();
         let host_of = |id: HostId| hosts.get(&id).unwrap_or(&nowhere);
-        let entries = self.wire.instances.iter().zip(drafts).enumerate();
+        let entries = self.wire.instances.iter().zip(&self.drafts).enumerate();
         let names: Vec<String> = entries
             .map(|(i, (entry, drafts))| match self.wire.name_of(i) {
-                "" => rules::generated_name(host_of(HostId(entry.host_id)), drafts.first()),
+                "" => rules::generated_name(host_of(HostId(entry.host_id)), drafts.all().first()),
                 name => name.to_owned(),
             })
             .collect();
@@ -242,12 +233,12 @@ impl CreateInstances {
         store::insert(tx, &instances)?;
         let owners: Vec<_> = instances
             .iter()
-            .zip(drafts)
+            .zip(&self.drafts)
             .map(|((instance, _), drafts)| Owner {
                 id: instance.id,
                 host_id: instance.host_id,
                 host: host_of(instance.host_id),
-                drafts,
+                drafts: drafts.all(),
             })
             .collect();
         let mut journal = Journal::default();

@@ -108,6 +108,12 @@ pub fn read_draft(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> O
         bind_rows: None,
         kept: Vec::new(),
     };
+    // What is missing is told before what is wrong (`instances` 4.4).
+    for (field, kind) in &FIELDS {
+        if matches!(kind, Kind::Needed(_)) && record.get(field).is_none() {
+            faults.push(Fault::new(Cause::NotSet, at.field(field)));
+        }
+    }
     for (place, (field, kind)) in FIELDS.iter().enumerate() {
         let sent = record.get(field);
         let value = match kind {
@@ -119,10 +125,7 @@ pub fn read_draft(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> O
                 };
                 continue;
             }
-            Kind::Needed(_) if sent.is_none() => {
-                faults.push(Fault::new(Cause::NotSet, at.field(field)));
-                continue;
-            }
+            Kind::Needed(_) if sent.is_none() => continue,
             _ => match read_value(*kind, sent) {
                 Ok(value) => value,
                 Err(reason) => {

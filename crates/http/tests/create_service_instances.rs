@@ -237,6 +237,21 @@ fn the_business_is_checked_as_ruled() {
 }
 
 #[test]
+fn a_clash_is_told_beside_what_is_wrong_with_others() {
+    // design §4: a stage reports all its bad items, and the code is that of a clash if there is one
+    let case = Case::new();
+    let nameless = json!({"bk_process_name": "n"});
+    let answer = case.with_instances(json!([
+        case.on(0, vec![nameless, process("a")]),
+        case.on(1, vec![process("a"), process("b"), process("a")]),
+    ]));
+    answer.fails_with(1_199_014);
+    answer.naming("instances[0].processes[0].process_info.bk_func_name");
+    answer.naming("instances[1].processes[2].process_info.bk_process_name");
+    case.nothing_stored();
+}
+
+#[test]
 fn every_bad_process_of_a_batch_is_named() {
     let case = Case::new();
     let bad = json!({"bk_process_name": "n", "bk_func_name": "f", "bind_info": [{"port": "80,81"}, {"protocol": "9"}]});

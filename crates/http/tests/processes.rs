@@ -79,6 +79,33 @@ fn e39_one_clash_and_nothing_is_made() {
 }
 
 #[test]
+fn a_clash_is_told_beside_what_is_wrong_with_others() {
+    // design §4: a stage reports all its bad items, and the code is that of a clash if there is one
+    let case = Case::new();
+    let mut bad = process("bad");
+    bad["priority"] = json!(-101);
+    case.create(vec![bad, process("new"), process("first"), process("new")])
+        .fails_with(1_199_014)
+        .naming("processes[0].process_info.priority")
+        .naming("processes[2].process_info.bk_process_name")
+        .naming("processes[3].process_info.bk_process_name");
+}
+
+#[test]
+fn a_missing_name_counts_before_a_bad_value() {
+    // instances 4.4
+    let case = Case::new();
+    let nameless = json!({"proc_num": 0, "bk_func_name": null});
+    case.create(vec![nameless.clone()])
+        .fails_with(1_199_010)
+        .naming("processes[0].process_info.bk_process_name")
+        .naming("processes[0].process_info.proc_num");
+    let mut bad = process("bad");
+    bad["priority"] = json!(-101);
+    case.create(vec![bad, nameless]).fails_with(1_199_011);
+}
+
+#[test]
 fn e40_e54_what_the_caller_cannot_set() {
     let case = Case::new();
     let stored = case.stored(

@@ -166,11 +166,10 @@ fn wanted_processes(world: &World, hosts: &[i64], instances: &[InstanceIn]) -> (
     (wanted, (!codes.is_empty()).then(|| Expect::Refused(first_bad_or_clash(&codes))))
 }
 
-/// The code of a stage that finds all of these, in order.
+/// The code of a stage that finds all of these, in order: that of a clash if there is any (`design` §4).
 fn first_bad_or_clash(codes: &[i64]) -> Vec<i64> {
-    let bad = codes.iter().copied().find(|code| *code != DUPLICATE);
-    let clash = codes.contains(&DUPLICATE).then_some(DUPLICATE);
-    bad.into_iter().chain(clash).collect()
+    let first = codes.first().copied();
+    vec![if codes.contains(&DUPLICATE) { DUPLICATE } else { first.unwrap_or_default() }]
 }
 
 /// The checks before those of the processes, in the order of `instances` 10.1.

@@ -1,0 +1,179 @@
+//! The program as a child, a client that may lose it at any moment, and chance that can be repeated.
+
+use serde_json::Value;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Numbers that follow from a seed (splitmix64).
+pub struct Chance(pub u64);
+
+impl Chance {
+    /// A seed that nobody knows.
+    pub fn seed() -> u64 {
+        std::collections::hash_map::RandomState::new().build_hasher().finish()
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below another one.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap()
+    }
+
+    /// One of these, if there are any.
+    pub fn one_of<T: Copy>(&mut self, these: &[T]) -> Option<T> {
+        if these.is_empty() { None } else { Some(these[self.index(these.len())]) }
+    }
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A running server; one that a failing test leaves behind is killed.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+    /// Reads what it says after its address, so that it never waits for a reader.
+    rest: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Server {
+    /// Starts it on a store, and waits until it listens.
+    pub fn start(store: &Path) -> Self {
+        let store = format!("sqlite:{}", store.display());
+        let mut command = program();
+        command.args(["serve", "--dev", "--log-format", "json", "--listen", "127.0.0.1:0", "--store", &store]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let address = loop {
+            let from = said.len();
+            assert!(lines.read_line(&mut said).unwrap() > 0, "the server ended: {said}");
+            let line: Value = serde_json::from_str(&said[from..]).unwrap_or_default();
+            if let Some(address) = line["address"].as_str() {
+                break address.parse().unwrap();
+            }
+        };
+        let rest = std::thread::spawn(move || {
+            let mut rest = String::new();
+            // Whatever was cut off by a kill is no text any more.
+            let _ = lines.read_to_string(&mut rest);
+            rest
+        });
+        Self { child, address, rest: Some(rest) }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Kills it at once: SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.join();
+    }
+
+    /// Asks it to finish: SIGTERM.
+    pub fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+        self.join();
+    }
+
+    fn join(&mut self) {
+        let said = self.rest.take().map(|rest| rest.join().unwrap()).unwrap_or_default();
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether `rollcall check` finds nothing in a store, and what it says.
+pub fn check(store: &Path) -> (bool, String) {
+    let store = format!("sqlite:{}", store.display());
+    let ended = program().args(["check", "--store", &store]).output().unwrap();
+    (ended.status.success(), String::from_utf8_lossy(&ended.stdout).trim().to_owned())
+}
+
+/// Whether a store has a write-ahead log with something in it.
+pub fn is_wal_left(store: &Path) -> bool {
+    let wal = store.with_extension("sqlite-wal");
+    std::fs::metadata(wal).is_ok_and(|file| file.len() > 0)
+}
+
+/// An answer as JSON.
+pub struct Answer(pub Value);
+
+impl Answer {
+    pub fn code(&self) -> i64 {
+        self.0["code"].as_i64().unwrap_or_else(|| panic!("no code in {}", self.0))
+    }
+
+    /// The payload of a success.
+    pub fn data(&self) -> Value {
+        assert_eq!(self.code(), 0, "{}", self.0);
+        self.0["data"].clone()
+    }
+}
+
+/// A connection to the native door. An answer counts only once all of it is there.
+pub struct Client(Option<BufReader<TcpStream>>);
+
+impl Client {
+    /// Connects; a server that is gone shows with the first request.
+    pub fn connect(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).ok().map(BufReader::new))
+    }
+
+    pub fn post(&mut self, path: &str, body: &Value) -> io::Result<Answer> {
+        let stream = self.0.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let body = body.to_string();
+        let head = format!(
+            "POST /api/v3{path} HTTP/1.1\r\nHost: rollcall\r\nBK_User: crash\r\nHTTP_BLUEKING_SUPPLIER_ID: 0\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.get_mut().write_all((head + &body).as_bytes())?;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut answer = vec![0; length];
+        stream.read_exact(&mut answer)?;
+        Ok(Answer(serde_json::from_slice(&answer)?))
+    }
+}
