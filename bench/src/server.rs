@@ -57,13 +57,16 @@ impl Running {
         Ok(Self { address, process: child.id(), child, input })
     }
 
-    /// Processor time it has used so far.
+    /// Processor time its threads have used so far.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process))?;
-        let (_, fields) = stat.rsplit_once(')').context("a process has a name")?;
-        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        // The kernel tells processes a hundred ticks a second, whatever its own clock.
-        Ok(Duration::from_millis(ticks * 10))
+        let mut ns = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.process))? {
+            // One that has ended since takes its time with it.
+            let Ok(told) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            let on_cpu = told.split(' ').next().context("a thread's time comes first")?;
+            ns += on_cpu.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(ns))
     }
 }
 

@@ -67,7 +67,7 @@ impl SearchBusinesses {
 
 impl Serve for SearchBusinesses {
     fn output() -> Schema {
-        business::schema().page_of()
+        business::schema().picked().page_of()
     }
 
     fn check(&mut self) {

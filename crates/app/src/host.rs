@@ -482,7 +482,7 @@ impl ListOfBusiness {
 
 impl Serve for ListOfBusiness {
     fn output() -> Schema {
-        rules::schema().page_of()
+        rules::schema().picked().page_of()
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {

@@ -160,7 +160,7 @@ impl SearchModules {
 
 impl Serve for SearchModules {
     fn output() -> Schema {
-        module::schema().page_of()
+        module::schema().picked().page_of()
     }
 
     fn check(&mut self) {

@@ -135,7 +135,7 @@ impl SearchSets {
 
 impl Serve for SearchSets {
     fn output() -> Schema {
-        set::schema().page_of()
+        set::schema().picked().page_of()
     }
 
     fn check(&mut self) {

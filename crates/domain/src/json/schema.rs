@@ -48,6 +48,16 @@ impl Schema {
         Schema::Object(members.into_iter().map(field).collect())
     }
 
+    /// This object where the caller picks its members: none is always there.
+    pub fn picked(self) -> Self {
+        match self {
+            Schema::Object(fields) => {
+                Schema::Object(fields.into_iter().map(|field| Field { always: false, ..field }).collect())
+            }
+            other => other,
+        }
+    }
+
     /// `{"count": n, "info": [...]}`.
     pub fn page_of(self) -> Self {
         Schema::object([("count", Schema::Integer), ("info", self.list())])
