@@ -251,7 +251,8 @@ const BROKEN: &[(&str, &str)] = &[
     ("businesses without one idle set (topology 16, 1)",
      "SELECT count(*) FROM business b WHERE 1 <> (SELECT count(*) FROM topology_set s WHERE s.business_id = b.id AND s.kind = 1)"),
     ("modules of another business than their set's (topology 16, 2)",
-     "SELECT count(*) FROM module m LEFT JOIN topology_set s ON s.id = m.set_id WHERE s.id IS NULL OR s.business_id <> m.business_id"),
+     "SELECT count(*) FROM module m LEFT JOIN topology_set s ON s.id = m.set_id
+        WHERE s.id IS NULL OR s.business_id <> m.business_id"),
     ("equal names of sets, modules, businesses (topology 16, 3)",
      "SELECT (SELECT count(*) FROM (SELECT 1 FROM business GROUP BY name HAVING count(*) > 1))
         + (SELECT count(*) FROM (SELECT 1 FROM topology_set GROUP BY business_id, parent_id, name HAVING count(*) > 1))

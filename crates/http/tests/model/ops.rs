@@ -209,7 +209,10 @@ fn parent() -> impl Strategy<Value = Parent> {
 }
 
 fn node_name() -> impl Strategy<Value = &'static str> {
-    prop_oneof![20 => select(vec!["web", "db", " web ", "Web", "数据"]), 1 => select(vec!["", " ", "a b", "a/b", "空闲机"])]
+    prop_oneof![
+        20 => select(vec!["web", "db", " web ", "Web", "数据"]),
+        1 => select(vec!["", " ", "a b", "a/b", "空闲机"]),
+    ]
 }
 
 fn host() -> impl Strategy<Value = HostIn> {
@@ -294,12 +297,33 @@ const BAD_FIELDS: &[(&str, &str)] = &[
 ];
 
 fn process() -> impl Strategy<Value = ProcessIn> {
-    let text = |other: Vec<&'static str>| prop_oneof![30 => select(vec![r#""nginx""#, r#""java""#, r#""redis""#, r#""Java""#, r#"" java ""#, r#""a\"名""#]), 1 => select(other)];
-    let bad = || text(vec!["", "null", r#""""#, r#"" ""#, "5"]);
+    // Enough of them that most processes have names of their own, few enough that many clash.
+    let good = [
+        r#""nginx""#,
+        r#""java""#,
+        r#""redis""#,
+        r#""Java""#,
+        r#"" java ""#,
+        r#""a\"名""#,
+        r#""mysqld""#,
+        r#""zookeeper""#,
+        r#""kafka""#,
+        r#""etcd""#,
+        r#""gse_agent""#,
+        r#""sshd""#,
+        r#""cron""#,
+        r#""ntpd""#,
+    ];
+    let text = move || prop_oneof![40 => select(good.to_vec()), 1 => select(vec!["", "null", r#""""#, r#"" ""#, "5"])];
     let param =
         prop_oneof![4 => Just(""), 2 => Just("null"), 4 => select(vec![r#""""#, r#""-a""#, r#"" -a ""#, r#""-b""#])];
     let field = prop_oneof![40 => select(GOOD_FIELDS), 1 => select(BAD_FIELDS)];
-    (bad(), bad(), param, vec(field, 0..3)).prop_map(|(name, func, param, more)| ProcessIn { name, func, param, more })
+    (text(), text(), param, vec(field, 0..3)).prop_map(|(name, func, param, more)| ProcessIn {
+        name,
+        func,
+        param,
+        more,
+    })
 }
 
 fn processes(size: std::ops::Range<usize>) -> impl Strategy<Value = Vec<ProcessIn>> {
@@ -325,39 +349,78 @@ fn page() -> impl Strategy<Value = PageIn> {
     (start, limit, any::<bool>()).prop_map(|(start, limit, newest_first)| PageIn { start, limit, newest_first })
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let module = || prop_oneof![12 => pick().prop_map(Some), 1 => Just(None)];
-    let business_name =
-        prop_oneof![8 => select(vec!["alpha", "beta", " alpha ", "Alpha"]), 1 => select(vec!["", "蓝鲸", "资源池"])];
+/// A list that is empty now and then.
+fn some<T: std::fmt::Debug + Clone>(
+    item: impl Strategy<Value = T>,
+    size: std::ops::Range<usize>,
+) -> impl Strategy<Value = Vec<T>> {
+    prop_oneof![12 => vec(item, size), 1 => Just(Vec::new())]
+}
+
+/// Mostly a module.
+fn module() -> impl Strategy<Value = Option<Pick>> {
+    prop_oneof![12 => pick().prop_map(Some), 1 => Just(None)]
+}
+
+fn topology_op() -> impl Strategy<Value = Op> {
+    let name = prop_oneof![
+        8 => select(vec!["alpha", "beta", " alpha ", "Alpha"]),
+        1 => select(vec!["", "蓝鲸", "资源池"]),
+    ];
+    let category = option::weighted(0.2, select(vec![0, 2, 4, 99, -1]));
+    let rest = (biz(), some(pick(), 1..4), some(pick(), 1..3), any::<bool>());
     prop_oneof![
-        2 => business_name.prop_map(|name| Op::CreateBusiness { name }),
-        4 => (biz(), node_name(), parent()).prop_map(|(business, name, parent)| Op::CreateSet { business, name, parent }),
-        6 => (biz(), pick(), node_name(), parent(), option::weighted(0.2, select(vec![0, 2, 4, 99, -1])))
-            .prop_map(|(business, set, name, parent, category)| Op::CreateModule { business, set, name, parent, category }),
-        5 => (biz(), prop_oneof![12 => vec(host(), 1..4), 1 => Just(Vec::new())])
-            .prop_map(|(business, hosts)| Op::AddHosts { business, hosts }),
+        2 => name.prop_map(|name| Op::CreateBusiness { name }),
+        4 => (biz(), node_name(), parent())
+            .prop_map(|(business, name, parent)| Op::CreateSet { business, name, parent }),
+        6 => (biz(), pick(), node_name(), parent(), category).prop_map(|(business, set, name, parent, category)| {
+            Op::CreateModule { business, set, name, parent, category }
+        }),
+        5 => (biz(), some(host(), 1..4)).prop_map(|(business, hosts)| Op::AddHosts { business, hosts }),
         3 => (biz(), vec(host(), 1..4)).prop_map(|(business, rows)| Op::AddHostsToResource { business, rows }),
-        10 => (biz(), prop_oneof![12 => picks(1..4), 1 => Just(vec![])], prop_oneof![12 => picks(1..3), 1 => Just(vec![])], any::<bool>())
-            .prop_map(|(business, hosts, modules, is_increment)| Op::Transfer { business, hosts, modules, is_increment }),
-        2 => (biz(), prop_oneof![12 => picks(1..3), 1 => Just(vec![])])
-            .prop_map(|(business, hosts)| Op::TransferToIdle { business, hosts }),
-        2 => (biz(), picks(1..3)).prop_map(|(business, hosts)| Op::TransferFromPool { business, hosts }),
-        14 => (biz(), module(), option::weighted(0.2, select(vec!["top", ""])), prop_oneof![16 => vec(instance(), 1..4), 1 => Just(vec![])])
-            .prop_map(|(business, module, name, instances)| Op::CreateInstances { business, module, name, instances }),
-        12 => (biz(), pick(), processes(1..4))
-            .prop_map(|(business, instance, processes)| Op::CreateProcesses { business, instance, processes }),
-        1 => prop_oneof![
-            select(vec![100, 101]).prop_map(|count| Op::TooManyInstances { count }),
-            select(vec![100, 101]).prop_map(|count| Op::TooManyProcesses { count }),
-        ],
-        2 => (biz(), module(), picks(0..3), option::weighted(0.5, select(vec!["", "10.0", "nginx", "mine", "(", "_"])), option::of(page()))
-            .prop_map(|(business, module, hosts, search, page)| Op::ListInstances { business, module, hosts, search, page }),
-        2 => (biz(), module(), option::weighted(0.1, pick()), picks(0..2), option::weighted(0.3, picks(0..4)), option::weighted(0.9, page()))
-            .prop_map(|(business, module, host, hosts, ids, page)| Op::ListDetails { business, module, host, hosts, ids, page }),
-        2 => (biz(), pick()).prop_map(|(business, instance)| Op::ListProcesses { business, instance }),
-        2 => (biz(), picks(0..3), picks(0..3), option::weighted(0.9, page()))
-            .prop_map(|(business, sets, modules, page)| Op::ListHosts { business, sets, modules, page }),
+        10 => rest.prop_map(|(business, hosts, modules, is_increment)| {
+            Op::Transfer { business, hosts, modules, is_increment }
+        }),
+        2 => (biz(), some(pick(), 1..3)).prop_map(|(business, hosts)| Op::TransferToIdle { business, hosts }),
+        2 => (biz(), vec(pick(), 1..3)).prop_map(|(business, hosts)| Op::TransferFromPool { business, hosts }),
     ]
+}
+
+fn instance_op() -> impl Strategy<Value = Op> {
+    let name = option::weighted(0.2, select(vec!["top", ""]));
+    let create = (biz(), module(), name, some(instance(), 1..4));
+    prop_oneof![
+        14 => create.prop_map(|(business, module, name, instances)| {
+            Op::CreateInstances { business, module, name, instances }
+        }),
+        12 => (biz(), pick(), processes(1..4)).prop_map(|(business, instance, processes)| {
+            Op::CreateProcesses { business, instance, processes }
+        }),
+        1 => select(vec![Op::TooManyInstances { count: 100 }, Op::TooManyInstances { count: 101 },
+            Op::TooManyProcesses { count: 100 }, Op::TooManyProcesses { count: 101 }]),
+    ]
+}
+
+fn list_op() -> impl Strategy<Value = Op> {
+    let search = option::weighted(0.5, select(vec!["", "10.0", "nginx", "mine", "(", "_"]));
+    let host = option::weighted(0.1, pick());
+    let ids = option::weighted(0.3, picks(0..4));
+    let page_or_none = || option::weighted(0.9, page());
+    prop_oneof![
+        (biz(), module(), picks(0..3), search, option::of(page())).prop_map(
+            |(business, module, hosts, search, page)| { Op::ListInstances { business, module, hosts, search, page } }
+        ),
+        (biz(), module(), host, picks(0..2), ids, page_or_none()).prop_map(
+            |(business, module, host, hosts, ids, page)| Op::ListDetails { business, module, host, hosts, ids, page }
+        ),
+        (biz(), pick()).prop_map(|(business, instance)| Op::ListProcesses { business, instance }),
+        (biz(), picks(0..3), picks(0..3), page_or_none())
+            .prop_map(|(business, sets, modules, page)| { Op::ListHosts { business, sets, modules, page } }),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![34 => topology_op(), 27 => instance_op(), 8 => list_op()]
 }
 
 /// Any request.
@@ -368,6 +431,13 @@ pub fn step() -> impl Strategy<Value = Step> {
 /// What makes an estate worth talking about: two businesses with sets, modules and hosts in them.
 fn beginning() -> Vec<Step> {
     let host = |address| HostIn { address: Some(address), comment: None, id: None };
+    let process = |name| ProcessIn { name, func: name, param: "", more: Vec::new() };
+    let instances = |module| Op::CreateInstances {
+        business: Biz::Fits,
+        module: Some(Pick::Near(module)),
+        name: None,
+        instances: vec![InstanceIn { host: Pick::Near(0), name: None, processes: vec![process(r#""first""#)] }],
+    };
     let ops = [
         Op::CreateBusiness { name: "alpha" },
         Op::CreateSet { business: Biz::Any(2), name: "web", parent: Parent::Right },
@@ -410,6 +480,9 @@ fn beginning() -> Vec<Step> {
             modules: vec![Pick::Near(0)],
             is_increment: false,
         },
+        instances(0),
+        instances(1),
+        instances(2),
     ];
     ops.into_iter().map(|op| Step { door: Door::Native, op }).collect()
 }
