@@ -73,6 +73,7 @@ fn number_of(variable: &str) -> Option<u64> {
 struct SeedToldOnPanic(u64);
 
 impl Drop for SeedToldOnPanic {
+    #[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the same again: ROLLCALL_CRASH_SEED={}", self.0);
@@ -292,7 +293,10 @@ impl Worker {
             Call::ToIdle { host } => {
                 self.placed.remove(&host);
                 self.moves += 1;
-                self.gone.extend(self.instances.extract_if(.., |_, instance| instance.host == host));
+                let ids = self.instances.iter().filter(|(_, instance)| instance.host == host).map(|(id, _)| *id);
+                for id in ids.collect::<Vec<_>>() {
+                    self.gone.extend(self.instances.remove(&id).map(|instance| (id, instance)));
+                }
             }
             Call::ToModule { host } => self.moves += usize::from(self.placed.insert(host)),
             Call::Module { name } => {

@@ -68,9 +68,7 @@ fn run(cases: u32, app: impl Fn() -> support::Builder) {
     });
     match played {
         Ok(()) => {
-            for (name, [done, refused]) in tally.into_inner() {
-                println!("{done:6} done {refused:6} refused  {name}");
-            }
+            tally.into_inner().iter().for_each(say);
         }
         Err(TestError::Fail(reason, steps)) => {
             let list: String = steps.iter().enumerate().map(|(i, step)| format!("{i:3} {step:?}\n")).collect();
@@ -82,6 +80,11 @@ fn run(cases: u32, app: impl Fn() -> support::Builder) {
 
 /// How many requests of an operation were carried out, and how many refused.
 type Tally = BTreeMap<&'static str, [usize; 2]>;
+
+#[expect(clippy::print_stdout, reason = "`--nocapture` shows whether the requests are worth something")]
+fn say((name, [done, refused]): (&&'static str, &[usize; 2])) {
+    println!("{done:6} done {refused:6} refused  {name}");
+}
 
 fn random() -> u64 {
     let mut bytes = [0; 8];
