@@ -11,6 +11,7 @@ use crash_support::{Chance, Client, Server, check, is_wal_left};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 
@@ -407,8 +408,8 @@ impl Record {
                 want_places.insert((*host, if worker.placed.contains(host) { worker.module } else { estate.idle }));
             }
         }
-        assert_eq!(rows, want_instances, "round {round}: the service instances");
-        assert_eq!(processes, want_processes, "round {round}: the processes");
+        same(&format!("round {round}: the service instances"), &rows, &want_instances);
+        same(&format!("round {round}: the processes"), &processes, &want_processes);
         let places: BTreeSet<(i64, i64)> =
             pairs(store, "SELECT host_id, module_id FROM host_module").into_iter().collect();
         assert_eq!(places, want_places, "round {round}: where the hosts are");
@@ -432,7 +433,7 @@ impl Record {
                 want.insert(name.clone(), told.unwrap_or(-1));
             }
         }
-        assert_eq!(modules, want, "round {round}: the modules");
+        same(&format!("round {round}: the modules"), &modules, &want);
         take_new("module", round, &mut self.modules, modules.into_values().collect());
     }
 
@@ -483,6 +484,19 @@ impl Record {
             number("SELECT count(*) FROM audit WHERE resource_type = 'host' AND action = 'transfer_host_module'");
         assert_eq!(moves, workers.iter().map(|worker| worker.moves).sum::<usize>(), "round {round}: audited transfers");
     }
+}
+
+/// Fails unless both are equal, and then shows only where they differ.
+fn same<K: Ord + Debug, V: PartialEq + Debug>(what: &str, stored: &BTreeMap<K, V>, known: &BTreeMap<K, V>) {
+    let only = |one: &BTreeMap<K, V>, other: &BTreeMap<K, V>| {
+        let differing = one.iter().filter(|(key, value)| other.get(key) != Some(value));
+        differing.take(10).map(|row| format!("\n  {row:?}")).collect::<String>()
+    };
+    let (more, fewer) = (only(stored, known), only(known, stored));
+    assert!(
+        more.is_empty() && fewer.is_empty(),
+        "{what}: stored only:{more}\nacknowledged, or whole, but not stored:{fewer}"
+    );
 }
 
 /// The ids of counted rows, each of which must have been counted once.

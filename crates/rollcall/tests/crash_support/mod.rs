@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Numbers that follow from a seed (splitmix64).
 pub struct Chance(pub u64);
@@ -144,7 +145,12 @@ pub struct Client(Option<BufReader<TcpStream>>);
 impl Client {
     /// Connects; a server that is gone shows with the first request.
     pub fn connect(address: SocketAddr) -> Self {
-        Self(TcpStream::connect(address).ok().map(BufReader::new))
+        let stream = TcpStream::connect(address).ok();
+        if let Some(stream) = &stream {
+            // A server that hangs shall fail the test, not hang it.
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        }
+        Self(stream.map(BufReader::new))
     }
 
     pub fn post(&mut self, path: &str, body: &Value) -> io::Result<Answer> {
