@@ -114,6 +114,8 @@ pub struct Operation {
     pub routes: Vec<Route>,
     /// Path variables that are numbers.
     pub path_vars: Vec<PathVar>,
+    /// What is read from the query string although the method has a body.
+    pub query: &'static [&'static str],
     /// `None`: not at the ESB door.
     pub esb: Option<EsbForm>,
     /// `None`: not at the gateway door.
@@ -136,6 +138,7 @@ impl Operation {
             summary,
             routes: Vec::new(),
             path_vars: Vec::new(),
+            query: &[],
             esb: Some(EsbForm::Body),
             gateway: Some(GatewayLevel::Open),
             needs: Vec::new(),
@@ -166,6 +169,12 @@ impl Operation {
     /// With another answer to a path variable that is no number.
     pub(crate) fn number_or(mut self, name: &'static str, otherwise: Cause) -> Self {
         self.path_vars.push(PathVar { name, otherwise });
+        self
+    }
+
+    /// With fields that callers put into the query string beside a body.
+    pub(crate) fn query(mut self, names: &'static [&'static str]) -> Self {
+        self.query = names;
         self
     }
 

@@ -253,6 +253,14 @@ fn input(
         let mut fields = read_object(asked.state, body, language)?;
         // A record's account is the tenant, and there is one.
         fields.remove_ignoring_case("bk_supplier_account");
+        if !operation.query.is_empty() {
+            let mut sent = query_fields(asked.query);
+            for name in operation.query {
+                if let Some(value) = sent.remove(name) {
+                    fields.insert(*name, value);
+                }
+            }
+        }
         fields
     };
     for (name, text) in vars {
