@@ -114,8 +114,8 @@ pub struct Operation {
     pub routes: Vec<Route>,
     /// Path variables that are numbers.
     pub path_vars: Vec<PathVar>,
-    /// Fields that also count when they stand in the query of a request with a body.
-    pub query_fields: &'static [&'static str],
+    /// What is read from the query string although the method has a body.
+    pub query: &'static [&'static str],
     /// `None`: not at the ESB door.
     pub esb: Option<EsbForm>,
     /// `None`: not at the gateway door.
@@ -138,7 +138,7 @@ impl Operation {
             summary,
             routes: Vec::new(),
             path_vars: Vec::new(),
-            query_fields: &[],
+            query: &[],
             esb: Some(EsbForm::Body),
             gateway: Some(GatewayLevel::Open),
             needs: Vec::new(),
@@ -172,9 +172,9 @@ impl Operation {
         self
     }
 
-    /// With fields that callers put into the query, whatever the method.
-    pub(crate) fn in_query(mut self, names: &'static [&'static str]) -> Self {
-        self.query_fields = names;
+    /// With fields that callers put into the query string beside a body.
+    pub(crate) fn query(mut self, names: &'static [&'static str]) -> Self {
+        self.query = names;
         self
     }
 

@@ -97,7 +97,7 @@ pub fn operations() -> Vec<Operation> {
         .post("/find/topoinst/biz/{bk_biz_id}")
         .at(Method::Get, "/topo/inst/{bk_supplier_account}/{bk_biz_id}")
         .number_or("bk_biz_id", Cause::Unexpected)
-        .in_query(&["with_default", "need_sort"])
+        .query(&["with_default", "need_sort"])
         .esb(EsbForm::Keys { keys: &["bk_biz_id", "level"], needed: 1 }),
         Operation::new::<module::GetInternalModules>(
             "get_biz_internal_module",

@@ -253,12 +253,12 @@ fn input(
         let mut fields = read_object(asked.state, body, language)?;
         // A record's account is the tenant, and there is one.
         fields.remove_ignoring_case("bk_supplier_account");
-        if !operation.query_fields.is_empty() {
-            let query = query_fields(asked.query);
-            let found = operation.query_fields.iter().filter_map(|name| Some((*name, query.get(name)?.clone())));
-            for (name, value) in found {
-                fields.remove_ignoring_case(name);
-                fields.insert(name, value);
+        if !operation.query.is_empty() {
+            let mut sent = query_fields(asked.query);
+            for name in operation.query {
+                if let Some(value) = sent.remove(name) {
+                    fields.insert(*name, value);
+                }
             }
         }
         fields
