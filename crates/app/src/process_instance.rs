@@ -63,14 +63,15 @@ pub(crate) struct Drafts {
 }
 
 impl Drafts {
-    /// Checks every process of a list.
-    pub(crate) fn read(entries: &[ProcessEntryWire], at: FieldPath) -> Self {
+    /// Checks every process of a list and takes its record out: the writer need not free what only the check reads.
+    pub(crate) fn read(entries: &mut [ProcessEntryWire], at: FieldPath) -> Self {
         let count = entries.len();
         let mut drafts =
             Self { good: Vec::with_capacity(count), places: Vec::with_capacity(count), faults: Vec::new(), at };
-        for (i, entry) in entries.iter().enumerate() {
+        for (i, entry) in entries.iter_mut().enumerate() {
             let at = drafts.at.index(i).field("process_info");
-            if let Some(draft) = process::read_draft(&entry.process_info.0, &at, &mut drafts.faults) {
+            let record = std::mem::take(&mut entry.process_info.0);
+            if let Some(draft) = process::read_draft(&record, &at, &mut drafts.faults) {
                 drafts.good.push(draft);
                 drafts.places.push(i);
             }
@@ -98,7 +99,7 @@ impl Serve for CreateProcesses {
 
     fn check(&mut self) {
         if self.wire.processes.len() <= process::MAX_PER_CALL {
-            self.drafts = Drafts::read(&self.wire.processes, FieldPath::of("processes"));
+            self.drafts = Drafts::read(&mut self.wire.processes, FieldPath::of("processes"));
         }
     }
 
@@ -127,8 +128,7 @@ impl Serve for CreateProcesses {
         self.drafts.find_faults(&existing, &mut faults);
         Failure::check(faults)?;
 
-        let mut hosts = rollcall_store::host::addresses(tx, &[instance.host_id])?;
-        let host = hosts.remove(&instance.host_id).unwrap_or_default();
+        let host = rollcall_store::host::find_addresses(tx, instance.host_id)?.unwrap_or_default();
         let owner = Owner { id: instance_id, host_id: instance.host_id, host: &host, drafts: self.drafts.all() };
         let mut journal = Journal::default();
         let made = apply_create(&granted, context, tx, &[owner], &mut journal)?;

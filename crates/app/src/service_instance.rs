@@ -107,9 +107,9 @@ impl Serve for CreateInstances {
         if self.wire.check_sizes().is_err() {
             return;
         }
-        let instances = self.wire.instances.iter().enumerate();
+        let instances = self.wire.instances.iter_mut().enumerate();
         self.drafts =
-            instances.map(|(i, instance)| Drafts::read(&instance.processes, at(i).field("processes"))).collect();
+            instances.map(|(i, instance)| Drafts::read(&mut instance.processes, at(i).field("processes"))).collect();
     }
 
     /// The stages are those of `instances` 10.1; each reports all its bad items.

@@ -1,7 +1,7 @@
 //! Hosts and the modules they are in.
 
 use crate::dialect::{id_list, text_list};
-use crate::{Param, StoreError, Tx};
+use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::id::{BusinessId, CloudAreaId, HostId, ModuleId, SetId};
 use std::collections::HashMap;
@@ -46,6 +46,8 @@ crate::statements! {
         ORDER BY host_id, module_id";
     /// Served by the primary key.
     ADDRESSES = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id IN {ids $1}";
+    /// Served by the primary key.
+    ADDRESSES_OF_ONE = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id = $1";
     /// Served by the primary keys of both tables.
     PLACES = "SELECT module.id, module.business_id, module.set_id, module.kind, module.name, topology_set.name
         FROM module JOIN topology_set ON topology_set.id = module.set_id WHERE module.id IN {ids $1}";
@@ -91,19 +93,26 @@ pub fn modules_of(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<Vec<HostModuleRow
     })
 }
 
+fn read_addresses(row: &dyn Row) -> Result<(HostId, HostAddresses), StoreError> {
+    let addresses = HostAddresses {
+        inner_v4: row.text(1)?.to_owned(),
+        inner_v6: row.text(2)?.to_owned(),
+        outer_v4: row.text(3)?.to_owned(),
+        outer_v6: row.text(4)?.to_owned(),
+    };
+    Ok((HostId(row.int(0)?), addresses))
+}
+
 /// The addresses of hosts.
 pub fn addresses(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<HashMap<HostId, HostAddresses>, StoreError> {
     let hosts = id_list(hosts.iter().map(|id| id.get()));
-    let rows = tx.list(ADDRESSES, &[Param::Text(&hosts)], |row| {
-        let addresses = HostAddresses {
-            inner_v4: row.text(1)?.to_owned(),
-            inner_v6: row.text(2)?.to_owned(),
-            outer_v4: row.text(3)?.to_owned(),
-            outer_v6: row.text(4)?.to_owned(),
-        };
-        Ok((HostId(row.int(0)?), addresses))
-    })?;
+    let rows = tx.list(ADDRESSES, &[Param::Text(&hosts)], read_addresses)?;
     Ok(rows.into_iter().collect())
+}
+
+/// The addresses of one host: taking a list apart costs SQLite more than the search itself.
+pub fn find_addresses(tx: &mut dyn Tx, host: HostId) -> Result<Option<HostAddresses>, StoreError> {
+    Ok(tx.find(ADDRESSES_OF_ONE, &[host.get().into()], read_addresses)?.map(|(_, addresses)| addresses))
 }
 
 /// A module with what the audit tells of it.
