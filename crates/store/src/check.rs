@@ -352,8 +352,6 @@ const COUNTED: &[(&str, &str)] = counted! {
     "service_instance", "service_instance",
         "SELECT max(id) AS seen FROM service_instance UNION ALL SELECT max(object_id) FROM event WHERE kind = 100";
     "process", "process", "SELECT max(id) AS seen FROM process UNION ALL SELECT max(object_id) FROM event WHERE kind = 9";
-    "audit", "audit", "SELECT max(id) AS seen FROM audit";
-    "event", "event", "SELECT max(position) AS seen FROM event";
     "app_secret", "app_secret", "SELECT max(id) AS seen FROM app_secret";
     "user_token", "user_token", "SELECT max(id) AS seen FROM user_token";
     "grant", "access_grant", "SELECT max(id) AS seen FROM access_grant";

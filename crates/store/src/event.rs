@@ -1,13 +1,13 @@
-//! What changed, in commit order: rows of the same transaction as the change. SQLite's one writer numbers them as it goes.
+//! What changed, in commit order: rows of the same transaction as the change. SQLite's one writer numbers them as it goes: a new
+//! row's key is the highest one plus one. Whoever purges must therefore leave the newest row, or numbers would be given out again.
 
-use crate::sequence::{self, Sequence};
 use crate::{Param, StoreError, Tx};
 use rollcall_domain::id::BusinessId;
 use rollcall_domain::moment::Moment;
 
 crate::statements! {
-    INSERT = "INSERT INTO event (position, time_ms, business_id, kind, operation, object_id, request_id, before_state,
-        after_state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    INSERT = "INSERT INTO event (time_ms, business_id, kind, operation, object_id, request_id, before_state,
+        after_state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
 
 /// What kind of record changed. The numbers are those of the cursors of the original (`topology` 12.2).
@@ -47,15 +47,10 @@ pub struct EventRow {
 
 /// Stores events of one request, in order.
 pub fn insert(tx: &mut dyn Tx, time: Moment, request_id: &str, rows: &[EventRow]) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let first = sequence::take(tx, Sequence::Event, rows.len())?;
-    let mut params = Vec::with_capacity(rows.len() * 9);
-    for (row, position) in rows.iter().zip(first..) {
+    let mut params = Vec::with_capacity(rows.len() * 8);
+    for row in rows {
         params.extend([
-            Param::Int(position),
-            time.unix_ms().into(),
+            Param::Int(time.unix_ms()),
             row.business_id.get().into(),
             (row.kind as i64).into(),
             (row.operation as i64).into(),
@@ -65,5 +60,5 @@ pub fn insert(tx: &mut dyn Tx, time: Moment, request_id: &str, rows: &[EventRow]
             row.after.as_deref().into(),
         ]);
     }
-    tx.insert_many(INSERT, 9, &params)
+    tx.insert_many(INSERT, 8, &params)
 }
