@@ -4,6 +4,7 @@ use crate::server::Ask;
 use anyhow::Context;
 use rollcall_store::dialect::for_sqlite;
 use rollcall_store::every_statement;
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Statement};
 use std::fmt::Write;
@@ -48,6 +49,7 @@ fn open(file: &Path) -> anyhow::Result<Connection> {
     let connection =
         Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

@@ -3,6 +3,7 @@
 use super::Options;
 use crate::engine::{Param, Row, Tx};
 use crate::{StoreError, dialect};
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{ErrorCode, OpenFlags, ffi};
 use std::collections::HashMap;
@@ -84,6 +85,9 @@ impl Connection {
         let mut inner = opened.map_err(|e| StoreError::Unavailable(format!("cannot open {}: {e}", file.display())))?;
         inner.busy_timeout(options.busy_timeout).map_err(translate)?;
         inner.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        // Else the planner looks at bound values to see whether a partial index serves, and has every statement on a table with such
+        // an index prepared again whenever it is bound.
+        inner.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(translate)?;
         let start = Instant::now();
         let at_ns = Arc::new(AtomicU64::new(0));
         let seen = at_ns.clone();
