@@ -82,6 +82,14 @@ impl CreateInstancesWire {
         }
     }
 
+    /// Where [`Self::name_of`] stands in the request.
+    fn name_path(&self, instance: usize) -> FieldPath {
+        match &self.name {
+            Some(name) if std::ptr::eq(name.as_str(), self.name_of(instance)) => FieldPath::of("name"),
+            _ => at(instance).field("service_instance_name"),
+        }
+    }
+
     fn check_sizes(&self) -> Result<(), Fault> {
         if self.instances.is_empty() {
             return Err(Fault::new(Cause::NotSet, "instances"));
@@ -129,8 +137,8 @@ impl Serve for CreateInstances {
         let empty = empty.map(|(i, _)| Fault::new(Cause::NotSet, at(i).field("processes")));
         Failure::check(empty.collect())?;
         check_hosts(tx, &module, &wire.hosts())?;
-        let names = (0..wire.instances.len())
-            .filter_map(|i| rules::check_name(wire.name_of(i), at(i).field("service_instance_name")).err());
+        let names =
+            (0..wire.instances.len()).filter_map(|i| rules::check_name(wire.name_of(i), wire.name_path(i)).err());
         Failure::check(names.collect())?;
         let mut faults = Vec::new();
         for drafts in &self.drafts {

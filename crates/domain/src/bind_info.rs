@@ -199,6 +199,9 @@ fn read_row(row: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Bin
     (faults.len() == before).then_some(read)
 }
 
+/// As long as any text attribute may be (`instances` 4.1): two bytes of this text become a row of ninety in three stored places.
+const MAX_LEGACY_PORTS: usize = 2000;
+
 /// The fields that described ports before `bind_info` existed (`design` §4): one row per comma-separated piece of `port`.
 pub fn read_legacy(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Vec<BindRow>> {
     let mut wrong = |field: &str, reason| {
@@ -208,6 +211,9 @@ pub fn read_legacy(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> 
     let ports = match record.get("port") {
         None | Some(Json::Null) => return None,
         Some(Json::Text(ports)) if ports.trim().is_empty() => return None,
+        Some(Json::Text(ports)) if ports.len() > MAX_LEGACY_PORTS => {
+            return wrong("port", Reason::TooLong { max_bytes: MAX_LEGACY_PORTS });
+        }
         Some(Json::Text(ports)) => ports,
         Some(_) => return wrong("port", Reason::NeedsText),
     };
@@ -408,6 +414,9 @@ mod tests {
         assert_eq!(legacy(r#"{"bind_ip":"1"}"#), Ok("null".into()));
         assert_eq!(legacy(r#"{"port":"80,x"}"#), Err("process_info.port".into()));
         assert_eq!(legacy(r#"{"port":"80,,81"}"#), Err("process_info.port".into()));
+        let many = |n: usize| legacy(&format!(r#"{{"port":"{}"}}"#, vec!["123"; n].join(",")));
+        assert!(many(500).is_ok());
+        assert_eq!(many(501), Err("process_info.port".into()));
         assert_eq!(legacy(r#"{"port":"80","bind_ip":"nowhere"}"#), Err("process_info.bind_ip".into()));
         assert_eq!(legacy(r#"{"port":"80","protocol":"9"}"#), Err("process_info.protocol".into()));
     }

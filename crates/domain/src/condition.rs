@@ -47,6 +47,8 @@ enum Dialect {
 
 const MAX_DEPTH: usize = 8;
 const MAX_LIST: usize = 1000;
+/// Each is asked of every document that is looked at.
+const MAX_TESTS: usize = 2000;
 const MAX_REGEX_BYTES: usize = 256;
 /// Each may take up to [`REGEX_SIZE`] of memory.
 const MAX_REGEXES: usize = 32;
@@ -144,11 +146,12 @@ struct Parser {
     dialect: Dialect,
     faults: Vec<Fault>,
     regexes: usize,
+    tests: usize,
 }
 
 impl Parser {
     fn read(dialect: Dialect, map: &Object, at: &FieldPath) -> Result<Condition, Vec<Fault>> {
-        let mut parser = Parser { dialect, faults: Vec::new(), regexes: 0 };
+        let mut parser = Parser { dialect, faults: Vec::new(), regexes: 0, tests: 0 };
         let condition = parser.map(map, at, 1);
         if parser.faults.is_empty() { Ok(condition) } else { Err(parser.faults) }
     }
@@ -176,6 +179,7 @@ impl Parser {
     }
 
     fn branches(&mut self, value: &Json, at: &FieldPath, depth: usize) -> Vec<Condition> {
+        let known = self.faults.len();
         let mut branches = Vec::new();
         for (i, branch) in self.list(value, at).iter().enumerate() {
             match branch {
@@ -183,7 +187,7 @@ impl Parser {
                 _ => self.refuse(&at.index(i), Reason::NeedsObject),
             }
         }
-        if branches.is_empty() {
+        if branches.is_empty() && self.faults.len() == known {
             self.refuse(at, Reason::NeedsRows);
         }
         branches
@@ -212,18 +216,26 @@ impl Parser {
             Json::Object(operators) if operators.iter().any(|(key, _)| key.starts_with('$')) => {
                 for (operator, operand) in operators.iter() {
                     if let Some(test) = self.operator(operator, operand, operators, &at.field(operator)) {
-                        nodes.push(Node::Field(field.to_owned(), test));
+                        self.test(field, test, at, nodes);
                     }
                 }
             }
             Json::Text(text) if business && BUSINESS_USERS.contains(&field) => {
                 let users = text.split(',').map(str::trim).filter(|user| !user.is_empty()).map(str::to_owned).collect();
-                nodes.push(Node::Field(field.to_owned(), Test::Users(users)));
+                self.test(field, Test::Users(users), at, nodes);
             }
-            Json::Text(text) if business => {
-                nodes.push(Node::Field(field.to_owned(), Test::Contains(text.to_lowercase())))
-            }
-            _ => nodes.push(Node::Field(field.to_owned(), Test::Equal(value.clone()))),
+            Json::Text(text) if business => self.test(field, Test::Contains(text.to_lowercase()), at, nodes),
+            _ => self.test(field, Test::Equal(value.clone()), at, nodes),
+        }
+    }
+
+    /// Adds a test, unless there are too many; the first one too many is named.
+    fn test(&mut self, field: &str, test: Test, at: &FieldPath, nodes: &mut Vec<Node>) {
+        self.tests += 1;
+        match self.tests.cmp(&(MAX_TESTS + 1)) {
+            Ordering::Less => nodes.push(Node::Field(field.to_owned(), test)),
+            Ordering::Equal => self.refuse(at, Reason::TooMany { max: MAX_TESTS }),
+            Ordering::Greater => {}
         }
     }
 
@@ -405,6 +417,8 @@ mod tests {
             (r#"{"id":{"$regex":"a","$options":"g"}}"#, vec!["condition.id.$regex"]),
             (r#"{"id":{"$regex":"(a{500}){500}"}}"#, vec!["condition.id.$regex"]),
             (r#"{"$or":[]}"#, vec!["condition.$or"]),
+            (r#"{"$or":{}}"#, vec!["condition.$or"]),
+            (r#"{"$or":[7]}"#, vec!["condition.$or[0]"]),
             (r#"{"$or":[7,{"id":{"$x":1}}]}"#, vec!["condition.$or[0]", "condition.$or[1].id.$x"]),
         ] {
             let faults = Condition::parse(&object(condition), &"condition".into()).unwrap_err();
@@ -427,6 +441,12 @@ mod tests {
         let regexes = |n: usize| format!(r#"{{"$or":[{}]}}"#, vec![r#"{"id":{"$regex":"a"}}"#; n].join(","));
         assert!(!refused(regexes(32)));
         assert!(refused(regexes(33)));
+        let fields =
+            |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"k{i}\":null")).collect::<Vec<_>>().join(","));
+        assert!(!refused(fields(2000)));
+        assert!(refused(fields(2001)));
+        let wide = Condition::parse(&object(&fields(300_000)), &"condition".into()).unwrap_err();
+        assert_eq!(paths(&wide), ["condition.k2000"]);
     }
 
     #[test]

@@ -140,6 +140,9 @@ fn e25_to_e31_names() {
     for long in ["x".repeat(257), "名".repeat(86)] {
         named(&long).fails_with(1_199_006).naming("instances[0].service_instance_name"); // E25
     }
+    // The top-level name is named where it stands.
+    let top = case.create(|body| body["name"] = "x".repeat(257).into());
+    assert!(!top.fails_with(1_199_006).naming("name").message().contains("instances["), "{}", top.message());
     case.nothing_stored();
     for name in ["x".repeat(256), " ".to_owned()] {
         assert_eq!(case.name_of(&named(&name).data()[0]), name); // E25, E26

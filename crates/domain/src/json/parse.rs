@@ -1,7 +1,7 @@
 //! Bytes to tree. serde_json does the reading; what it would refuse or lose and the contract wants (last duplicate wins, a
 //! nesting limit of our own, the path of a bad text) is added by the seed below.
 
-use super::{FieldPath, Json, Object};
+use super::{FieldPath, Gathered, Json, Object};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::cell::RefCell;
 use std::fmt;
@@ -166,34 +166,16 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
         let depth = self.deeper()?;
-        let mut keys = std::collections::HashMap::new();
-        let mut object: Vec<(String, Json)> = Vec::new();
+        let mut gathered = Gathered::default();
         while let Some(key) = members.next_key::<String>()? {
             if key.contains('\0') {
                 return Err(self.fail(Malformed::BadText { at: self.at.path() }));
             }
             let at = At::Field(&self.at, &key);
             let value = members.next_value_seed(Value { state: self.state, depth, at })?;
-            // Hashed only for wide objects: a body of many thousand keys must not cost their square.
-            if object.len() < 16 {
-                match object.iter_mut().find(|(k, _)| *k == key) {
-                    Some((_, old)) => *old = value,
-                    None => object.push((key, value)),
-                }
-            } else {
-                if keys.is_empty() {
-                    keys.extend(object.iter().enumerate().map(|(i, (k, _))| (k.clone(), i)));
-                }
-                match keys.get(&key) {
-                    Some(&i) => object[i].1 = value,
-                    None => {
-                        keys.insert(key.clone(), object.len());
-                        object.push((key, value));
-                    }
-                }
-            }
+            gathered.put(key, value);
         }
-        Ok(Json::Object(Object(object)))
+        Ok(Json::Object(gathered.into_object()))
     }
 }
 
