@@ -6,7 +6,9 @@ use crate::estate::{Estate, Home, entry};
 use crate::figures::{Budget, Report, median};
 use crate::load::{Client, Round, Until, request};
 use crate::server::{Kind, Running};
+use anyhow::Context;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,7 @@ struct Pair {
     instances: Vec<i64>,
     ours: Running,
     bare: Writer,
+    files: [PathBuf; 2],
 }
 
 impl Pair {
@@ -54,7 +57,35 @@ impl Pair {
         std::fs::copy(&file, &copy)?;
         let bare = Writer::open(&copy, sample)?;
         let ours = Running::start(Kind::Ours, &file)?;
-        Ok(Self { home, instances, ours, bare })
+        Ok(Self { home, instances, ours, bare, files: [file, copy] })
+    }
+
+    /// One round of both sides; who begins changes from round to round. What one has left to be written is on disk before the
+    /// other starts, so that nobody waits for it.
+    fn round(
+        &mut self,
+        round: usize,
+        client: &mut Client,
+        requests: Vec<Vec<u8>>,
+        bare: impl FnOnce(&mut Writer) -> anyhow::Result<Duration>,
+    ) -> anyhow::Result<Sides> {
+        let requests = Arc::new(requests);
+        let mut bare = Some(bare);
+        let (mut our_time, mut bare_time, mut cpu) = (None, Duration::ZERO, Duration::ZERO);
+        for turn in 0..2 {
+            for file in &self.files {
+                File::open(file)?.sync_all()?;
+            }
+            if (round + turn).is_multiple_of(2) {
+                let before = self.ours.cpu()?;
+                our_time = Some(client.round(&requests, Until::AllSent)?);
+                cpu = self.ours.cpu()?.saturating_sub(before);
+            } else if let Some(bare) = bare.take() {
+                bare_time = bare(&mut self.bare)?;
+            }
+        }
+        let ours = our_time.context("of two turns one is ours")?;
+        Ok(Sides { ours, cpu, bare: bare_time })
     }
 }
 
@@ -67,6 +98,14 @@ fn store(file: &Path, instances: usize) -> anyhow::Result<(Home, Vec<i64>)> {
     Ok((home, instances))
 }
 
+/// The times of one round.
+struct Sides {
+    ours: Round,
+    /// Of our server.
+    cpu: Duration,
+    bare: Duration,
+}
+
 /// The rounds of one comparison, rows a second on both sides.
 #[derive(Default)]
 struct Rates {
@@ -77,10 +116,10 @@ struct Rates {
 
 impl Rates {
     #[expect(clippy::cast_precision_loss, reason = "a round has some thousand rows")]
-    fn add(&mut self, rows: usize, ours: &Round, cpu: Duration, bare: Duration) {
-        self.cpu_us.push(cpu.as_secs_f64() * 1e6 / rows as f64);
-        self.ours.push(rows as f64 / ours.time.as_secs_f64());
-        self.bare.push(rows as f64 / bare.as_secs_f64());
+    fn add(&mut self, rows: usize, sides: &Sides) {
+        self.cpu_us.push(sides.cpu.as_secs_f64() * 1e6 / rows as f64);
+        self.ours.push(rows as f64 / sides.ours.time.as_secs_f64());
+        self.bare.push(rows as f64 / sides.bare.as_secs_f64());
     }
 
     fn report(&self, report: &mut Report, name: &str, connections: usize) {
@@ -97,28 +136,26 @@ impl Rates {
 pub fn bulk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     const MANY: usize = 8;
     let calls = if plan.quick { 40 } else { 100 };
-    let needed = 3 * calls * (plan.rounds + 1);
-    let pair = Pair::new(plan, "bulk", needed, bulk_request)?;
-    let Pair { home, instances, ours, mut bare } = pair;
+    let needed = 4 * calls * (plan.rounds + 1);
+    let mut pair = Pair::new(plan, "bulk", needed, bulk_request)?;
+    let (home, instances) = (pair.home, std::mem::take(&mut pair.instances));
     let mut fresh = instances.into_iter();
-    let mut sides = Vec::new();
+    let mut clients = Vec::new();
     for connections in [1, MANY] {
-        sides.push((connections, Client::connect(ours.address, connections)?, Rates::default()));
+        clients.push((connections, Client::connect(pair.ours.address, connections)?, Rates::default()));
     }
     for round in 0..=plan.rounds {
-        let places: Vec<_> = fresh.by_ref().take(calls).map(|instance| Place { instance, name: None }).collect();
-        let bare_time = bare.run(&places)?;
-        for (_, client, rates) in &mut sides {
+        for (_, client, rates) in &mut clients {
+            let places: Vec<_> = fresh.by_ref().take(calls).map(|instance| Place { instance, name: None }).collect();
             let requests: Vec<_> = fresh.by_ref().take(calls).map(|instance| bulk_request(home, instance)).collect();
-            let before = ours.cpu()?;
-            let our_time = client.round(&Arc::new(requests), Until::AllSent)?;
+            let sides = pair.round(round, client, requests, |bare| bare.run(&places))?;
             if round > 0 {
-                rates.add(calls * A_CALL, &our_time, ours.cpu()?.saturating_sub(before), bare_time);
+                rates.add(calls * A_CALL, &sides);
             }
         }
     }
     report.title("create_process_instance, 100 a call, native door, to a loop with one durable transaction per 100");
-    for (connections, _, rates) in &sides {
+    for (connections, _, rates) in &clients {
         rates.report(report, &format!("bulk: processes/s, connections: {connections}"), *connections);
     }
     Ok(())
@@ -130,8 +167,9 @@ pub fn single(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     // Three processes on each in the end.
     let places = calls * (plan.rounds + 1) / 3;
     let first = |home, instance| single_request(home, &Place { instance, name: Some("sample".into()) });
-    let Pair { home, instances, ours, mut bare } = Pair::new(plan, "single", places, first)?;
-    let mut client = Client::connect(ours.address, CLIENTS)?;
+    let mut pair = Pair::new(plan, "single", places, first)?;
+    let (home, instances) = (pair.home, std::mem::take(&mut pair.instances));
+    let mut client = Client::connect(pair.ours.address, CLIENTS)?;
     let mut places = instances.iter().cycle().zip(0..);
     let mut rates = Rates::default();
     for round in 0..=plan.rounds {
@@ -141,11 +179,9 @@ pub fn single(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
             .map(|(instance, number)| Place { instance: *instance, name: Some(format!("process-{number}")) })
             .collect();
         let requests: Vec<_> = places.iter().map(|place| single_request(home, place)).collect();
-        let bare_time = bare.run_grouped(&places, CLIENTS, GROUP)?;
-        let before = ours.cpu()?;
-        let our_time = client.round(&Arc::new(requests), Until::AllSent)?;
+        let sides = pair.round(round, &mut client, requests, |bare| bare.run_grouped(&places, CLIENTS, GROUP))?;
         if round > 0 {
-            rates.add(calls, &our_time, ours.cpu()?.saturating_sub(before), bare_time);
+            rates.add(calls, &sides);
         }
     }
     report.title("create_process_instance, 1 a call, native door, to a loop with group commit");
