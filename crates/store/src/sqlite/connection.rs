@@ -340,3 +340,30 @@ pub(super) fn translate(error: rusqlite::Error) -> StoreError {
         _ => StoreError::Defect(text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::Sqlite;
+    use rollcall_domain::id::{BusinessId, ServiceInstanceId};
+    use rusqlite::StatementStatus;
+
+    /// `process` has a partial index, see [`Connection::open`].
+    #[test]
+    fn binding_values_does_not_prepare_a_statement_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::new(folder.path().join("store"));
+        drop(Sqlite::open(options.clone()).unwrap());
+        let mut connection = Connection::open_reader(&options).unwrap();
+        for id in 1..=3 {
+            let (business, instance) = (BusinessId(id), ServiceInstanceId(id));
+            crate::process::each_of_instance(&mut connection, business, instance, &mut |_| {}).unwrap();
+        }
+        let sql = connection.translated.values().next().expect("one statement was run");
+        let statement = connection.inner.prepare_cached(sql).unwrap();
+        assert_eq!(
+            (statement.get_status(StatementStatus::Run), statement.get_status(StatementStatus::RePrepare)),
+            (3, 0)
+        );
+    }
+}
