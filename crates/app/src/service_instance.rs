@@ -6,7 +6,7 @@ use crate::operation::Serve;
 use crate::process_instance::{self as process, Drafts, Owner, ProcessEntryWire};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
-use rollcall_domain::fault::{Cause, Failure, Fault, Reason, listed};
+use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Schema};
 use rollcall_domain::page::{Page, PageIn};
@@ -18,7 +18,7 @@ use rollcall_store::event::EventKind;
 use rollcall_store::module::ModuleRow;
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::service_instance::{self as store, Order, ServiceInstanceFilter};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 wire_input! {
     /// What create_service_instance takes.
@@ -136,7 +136,7 @@ impl Serve for CreateInstances {
         let empty = wire.instances.iter().enumerate().filter(|(_, instance)| instance.processes.is_empty());
         let empty = empty.map(|(i, _)| Fault::new(Cause::NotSet, at(i).field("processes")));
         Failure::check(empty.collect())?;
-        check_hosts(tx, &module, &wire.hosts())?;
+        check_hosts(tx, &module, wire)?;
         let names =
             (0..wire.instances.len()).filter_map(|i| rules::check_name(wire.name_of(i), wire.name_path(i)).err());
         Failure::check(names.collect())?;
@@ -270,14 +270,14 @@ impl CreateInstances {
     }
 }
 
-/// Every host must be in the module (`instances E7`); the message lists those that are not.
-fn check_hosts(tx: &mut dyn Tx, module: &ModuleRow, hosts: &[HostId]) -> Result<(), OpError> {
-    let inside = rollcall_store::host::in_module(tx, module.id, hosts)?;
-    let outside: Vec<_> = hosts.iter().filter(|host| !inside.contains(host)).collect();
-    if outside.is_empty() {
-        return Ok(());
-    }
-    Err(Fault::new(Cause::HostsNotInModule, "instances.bk_host_id").named(listed(&outside)).into())
+/// Every host must be in the module (`instances E7`); each that is not is named.
+fn check_hosts(tx: &mut dyn Tx, module: &ModuleRow, wire: &CreateInstancesWire) -> Result<(), OpError> {
+    let inside: HashSet<_> = rollcall_store::host::in_module(tx, module.id, &wire.hosts())?.into_iter().collect();
+    let outside = wire.instances.iter().enumerate().filter(|(_, entry)| !inside.contains(&HostId(entry.host_id)));
+    let faults = outside.map(|(i, entry)| {
+        Fault::new(Cause::HostsNotInModule, at(i).field("bk_host_id")).named(entry.host_id.to_string())
+    });
+    Ok(Failure::check(faults.collect())?)
 }
 
 wire_input! {

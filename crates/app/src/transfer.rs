@@ -10,7 +10,7 @@ use crate::process_instance::failure;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::business::BusinessStatus;
-use rollcall_domain::fault::{Cause, Failure, Fault};
+use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Schema, parse};
 use rollcall_domain::module::BuiltIn;
@@ -62,6 +62,16 @@ wire_input! {
     }
 }
 
+/// The most hosts or modules one call moves by: the writer serves nobody else meanwhile.
+const MAX_IDS: usize = 10_000;
+
+fn check_sizes(ids: &[(&'static str, usize)]) -> Result<(), Failure> {
+    let over = ids.iter().filter(|(_, count)| *count > MAX_IDS);
+    let faults = over
+        .map(|(field, _)| Fault::new(Cause::TooMany, *field).with(MAX_IDS).because(Reason::TooMany { max: MAX_IDS }));
+    Failure::check(faults.collect())
+}
+
 /// A right that lets its holder move hosts.
 trait MovesHosts: Right {}
 impl MovesHosts for right::EditServiceInstance {}
@@ -75,6 +85,7 @@ impl Serve for ToModules {
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business = business_of(self.business_id)?;
         let granted = context.access.require::<right::EditServiceInstance>(business)?;
+        check_sizes(&[("bk_host_id", self.host_ids.len()), ("bk_module_id", self.module_ids.len())])?;
         let hosts: Vec<_> = self.host_ids.iter().copied().map(HostId).collect();
         let targets: Vec<_> = self.module_ids.iter().copied().map(ModuleId).collect();
         let request = TransferRequest {
@@ -98,6 +109,7 @@ impl Serve for ToIdle {
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business = business_of(self.business_id)?;
         let granted = context.access.require::<right::EditServiceInstance>(business)?;
+        check_sizes(&[("bk_host_id", self.host_ids.len())])?;
         let hosts: Vec<_> = self.host_ids.iter().copied().map(HostId).collect();
         let row = rollcall_store::business::find(tx, business)?;
         let idle = rollcall_store::module::find_built_in(tx, business, BuiltIn::Idle.kind())?;
@@ -124,6 +136,7 @@ impl Serve for FromPool {
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business = business_of(self.business_id)?;
         let granted = context.access.require::<right::AssignHostToBusiness>(business)?;
+        check_sizes(&[("bk_host_id", self.host_ids.len())])?;
         if business == BusinessId::POOL {
             return Err(Fault::new(Cause::HostInPool, "bk_biz_id").into());
         }

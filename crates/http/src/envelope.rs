@@ -143,8 +143,17 @@ fn malformed_fault(malformed: &Malformed) -> Fault {
         Malformed::TooDeep { limit } => {
             Fault::new(Cause::BodyUndecodable, "").because(Reason::TooDeep { limit: *limit })
         }
-        Malformed::BadText { at } => Fault::new(Cause::ParamUnusable, at.clone()).because(Reason::BadText),
+        Malformed::BadText { at } => {
+            let cause = if is_filter(at.as_str()) { Cause::ParamInvalid } else { Cause::ParamUnusable };
+            Fault::new(cause, at.clone()).because(Reason::BadText)
+        }
     }
+}
+
+/// Whether a place is in what records are looked for by, not in a record.
+fn is_filter(path: &str) -> bool {
+    let field = path.split(['.', '[']).next().unwrap_or_default();
+    matches!(field, "condition" | "search_key" | "selectors") || field.ends_with("filter") || field.ends_with("_cond")
 }
 
 const SYSTEM: &str = "\"system_id\":\"bk_cmdb\",\"system_name\":\"配置平台\"";

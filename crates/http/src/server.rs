@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::door::{BodyRead, Early};
 use crate::metrics::Metrics;
-use crate::settings::Settings;
+use crate::settings::{HttpLimits, Settings};
 use crate::state::{Clock, ServeError, State};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -125,20 +125,37 @@ async fn serve(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let limits = state.settings.limits;
     let (head, body) = request.into_parts();
+    let early = |why| Ok(Answer::into_response(crate::door::refuse_early(&state, peer, &head, why)));
     if head.uri.path_and_query().map_or(0, |uri| uri.as_str().len()) > limits.uri_bytes {
-        return Ok(Answer::into_response(crate::door::refuse_early(&state, peer, &head, Early::UriTooLong)));
+        return early(Early::UriTooLong);
     }
-    let work = async {
-        let body = match Limited::new(body, limits.body_bytes).collect().await {
-            Ok(body) => BodyRead::Whole(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => BodyRead::TooLarge,
-            Err(_) => BodyRead::Broken,
-        };
-        crate::door::answer(&state, peer, &head, body).await
+    if head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > limits.header_bytes {
+        return early(Early::HeadersTooLarge);
+    }
+    let body = read_body(body, limits).await;
+    let big = matches!(&body, BodyRead::Whole(bytes) if bytes.len() > BIG_BODY);
+    let work = crate::door::answer(&state, peer, &head, body);
+    let answer = if big {
+        // Reading so much takes a while; the runtime moves its other tasks elsewhere meanwhile.
+        Ok(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work)))
+    } else {
+        tokio::time::timeout(limits.request, work).await
     };
-    let answer = match tokio::time::timeout(limits.request, work).await {
+    let answer = match answer {
         Ok(answer) => answer,
-        Err(_) => crate::door::refuse_early(&state, peer, &head, Early::TooSlow),
+        Err(_) => return early(Early::TooSlow),
     };
     Ok(Answer::into_response(answer))
+}
+
+/// Bodies above this many bytes are worked on where a thread may block.
+const BIG_BODY: usize = 256 * 1024;
+
+async fn read_body(body: Incoming, limits: HttpLimits) -> BodyRead {
+    let read = Limited::new(body, limits.body_bytes).collect();
+    match tokio::time::timeout(limits.request, read).await {
+        Ok(Ok(body)) => BodyRead::Whole(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => BodyRead::TooLarge,
+        Ok(Err(_)) | Err(_) => BodyRead::Broken,
+    }
 }

@@ -93,6 +93,8 @@ fn e6_to_e8_hosts_and_processes() {
     case.with_instances(json!([case.on(0, vec![process("a")]), elsewhere, unknown]))
         .fails_with(1_110_056)
         .naming(&other.hosts[0].to_string())
+        .naming("instances[1].bk_host_id")
+        .naming("instances[2].bk_host_id")
         .naming("99999"); // E7
     case.nothing_stored();
     let twice = json!([case.on(0, vec![process("a")]), case.on(0, vec![process("a")])]);

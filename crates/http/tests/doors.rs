@@ -204,6 +204,9 @@ fn g13_g25_malformed_bodies() {
     }
     let nul = r#"{"bk_biz_id":2,"service_instance_id":5,"processes":[{"process_info":{"user":"a\u0000b"}}]}"#;
     app.post("/create/proc/process_instance", nul).fails_with(1_199_011).naming("processes[0].process_info.user");
+    for filter in [r#"{"condition":{"bk_set_name":"a\u0000"}}"#, r#"{"host_property_filter":{"a":"\u0000"}}"#] {
+        app.post("/set/search/0/2", filter).fails_with(1_199_006);
+    }
     let half = nul.replace("\\u0000", "\\ud800");
     app.post("/create/proc/process_instance", half.as_str())
         .fails_with(1_199_011)
@@ -422,7 +425,15 @@ fn nonsense_below_http() {
     // Headers and bodies that never end cost a bounded time.
     assert!(matches!(status(&post), None | Some(408)));
     let unfinished = raw(format!("{post}Content-Length: 100\r\n\r\n{{").as_bytes());
-    assert!(unfinished.contains("1199997"), "{unfinished}");
+    assert!(unfinished.contains("1199004"), "{unfinished}");
+    assert_eq!(
+        status(&format!("GET /api/v3/x HTTP/1.1\r\nX: {}\r\nConnection: close\r\n\r\n", "a".repeat(40_000))),
+        Some(431)
+    );
+    let header = authorization(USER);
+    let gateway =
+        format!("GET /api/v3/{long} HTTP/1.1\r\nX-Bkapi-Authorization: {header}\r\nConnection: close\r\n\r\n");
+    assert!(raw(gateway.as_bytes()).contains("URI_SIZE_LIMIT_EXCEED"));
     app.post("/findmany/proc/process_instance", list_body()).data();
 }
 

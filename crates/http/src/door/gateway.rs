@@ -24,6 +24,26 @@ const INVALID_ARGS: OwnError = OwnError(400, 1_640_001, "INVALID_ARGS");
 const API_NOT_FOUND: OwnError = OwnError(404, 1_640_401, "API_NOT_FOUND");
 const BODY_SIZE_LIMIT_EXCEED: OwnError = OwnError(413, 1_641_301, "BODY_SIZE_LIMIT_EXCEED");
 
+const URI_SIZE_LIMIT_EXCEED: OwnError = OwnError(414, 1_641_401, "URI_SIZE_LIMIT_EXCEED");
+
+/// The answer to an error of the gateway itself: an envelope of its own, and headers that its clients look for.
+fn own_answer(OwnError(status, code, name): OwnError, detail: &str) -> (Outcome, Answer) {
+    let outcome = Outcome::refused(code, format!("{name} [reason=\"{detail}\"]"));
+    let mut out = JsonWriter::with_capacity(192);
+    out.raw("{").key("code").int(code).key("code_name").text(name).key("message").text(&outcome.message);
+    out.key("result").raw("false").key("data").raw("null}");
+    let answer = Answer::json(status, out.finish())
+        .with("x-bkapi-error-code", &code.to_string())
+        .with("x-bkapi-error-message", &outcome.message);
+    (outcome, answer)
+}
+
+/// A request whose URI is longer than any operation needs.
+pub(super) fn uri_too_long(asked: &Asked<'_>) -> Answer {
+    asked.state.metrics.failed(URI_SIZE_LIMIT_EXCEED.1);
+    own_answer(URI_SIZE_LIMIT_EXCEED, "the URI is too long").1.with("connection", "close")
+}
+
 /// Chinese unless the request asks for English.
 pub(super) fn language(asked: &Asked<'_>) -> Language {
     asked.header("x-bkcmdb-language").map_or(Language::Chinese, Language::of)
@@ -36,15 +56,9 @@ pub(super) async fn answer(asked: &Asked<'_>, path: &str, body: BodyRead) -> Hea
     let request_id =
         sent_request_id(asked, &["x-request-id"]).map_or_else(|| gateway_id.replace('-', ""), str::to_owned);
     let ids = |answer: Answer| answer.with("x-bkapi-request-id", &gateway_id).with("x-request-id", &request_id);
-    let own = |OwnError(status, code, name): OwnError, detail: &str| {
-        let outcome = Outcome::refused(code, format!("{name} [reason=\"{detail}\"]"));
-        let mut out = JsonWriter::with_capacity(192);
-        out.raw("{").key("code").int(code).key("code_name").text(name).key("message").text(&outcome.message);
-        out.key("result").raw("false").key("data").raw("null}");
-        let answer = ids(Answer::json(status, out.finish()))
-            .with("x-bkapi-error-code", &code.to_string())
-            .with("x-bkapi-error-message", &outcome.message);
-        Heard::new(Door::Gateway, request_id.clone(), answer, outcome)
+    let own = |error: OwnError, detail: &str| {
+        let (outcome, answer) = own_answer(error, detail);
+        Heard::new(Door::Gateway, request_id.clone(), ids(answer), outcome)
     };
     let wrap = |outcome: Outcome| {
         let answer = ids(Answer::json(200, outcome.body(Door::Gateway, &request_id)));

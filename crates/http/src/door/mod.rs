@@ -107,6 +107,7 @@ pub(crate) async fn answer(state: &State, peer: IpAddr, head: &Parts, body: Body
 pub(crate) enum Early {
     TooSlow,
     UriTooLong,
+    HeadersTooLarge,
 }
 
 /// The answer to a request that no operation sees: nobody knows more about it than its door.
@@ -119,7 +120,9 @@ pub(crate) fn refuse_early(state: &State, peer: IpAddr, head: &Parts, why: Early
     };
     let (status, fault) = match why {
         Early::TooSlow => (200, Fault::new(Cause::TooBusy, "")),
+        Early::UriTooLong if door == Door::Gateway => return gateway::uri_too_long(&asked),
         Early::UriTooLong => (414, Fault::new(Cause::InputInvalid, "").named("URI")),
+        Early::HeadersTooLarge => (431, Fault::new(Cause::InputInvalid, "").named("headers")),
     };
     let outcome = Outcome::failed(&Failure::from(fault), language);
     state.metrics.failed(outcome.code);
