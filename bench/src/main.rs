@@ -17,6 +17,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use figures::Report;
 use std::path::PathBuf;
 
+/// As in `rollcall`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Print the ratios of the speed budget, and write them as JSON
 #[derive(Parser)]
 #[command(after_help = "Examples:

@@ -14,6 +14,10 @@ use commands::Cli;
 use end::End;
 use std::process::ExitCode;
 
+/// Requests are made on one thread and freed on another, which the usual allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = commands::run(cli);
