@@ -12,28 +12,20 @@ pub enum Cause {
     BodyUnreadable,
     /// The input as a whole is of no use.
     InputInvalid,
-    /// Nothing was given where something is needed.
-    InputEmpty,
     /// A value fails a check.
     ParamInvalid,
     /// A value that had to be an integer is none (ids in paths).
     NotInteger,
-    /// A field that may not be left out was.
-    ParamLost,
     /// A value that is needed is missing, or a list that may not be empty is.
     NotSet,
     /// A value cannot be used or names nothing.
     ParamUnusable,
     /// A unique rule is violated.
     Duplicate,
-    /// A count or size lies outside its range.
-    OutOfRange,
     /// A record the request needs does not exist.
     NotFound,
     /// More items than one call may carry. Further argument: the most it may.
     TooMany,
-    /// A list must hold 1 to so many items. Further argument: the most it may hold.
-    ListLength,
     /// The page is not acceptable.
     PageIllegal,
     /// The caller did not say who they are.
@@ -90,8 +82,6 @@ pub enum Cause {
     UseBuiltInTransfer,
     /// Processes of an instance made from a template come from that template only.
     InstanceOwnedByTemplate,
-    /// The service category is not the template's.
-    CategoryMismatch,
 }
 
 /// Why exactly, for the message. Values quoted here are cut, see [`quoted`].
