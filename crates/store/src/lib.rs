@@ -18,6 +18,7 @@ pub mod event;
 pub mod host;
 pub mod migrate;
 pub mod module;
+pub mod postgres;
 pub mod process;
 pub mod sequence;
 pub mod service_category;

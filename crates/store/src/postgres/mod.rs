@@ -1,0 +1,3 @@
+//! The engine for PostgreSQL.
+
+pub mod address;
