@@ -18,6 +18,7 @@ pub mod event;
 pub mod host;
 pub mod migrate;
 pub mod module;
+pub mod postgres;
 pub mod process;
 pub mod sequence;
 pub mod service_category;
@@ -26,6 +27,6 @@ pub mod set;
 pub mod sqlite;
 mod statements;
 
-pub use engine::{Engine, MayRetry, Observer, Param, Row, Stop, Store, TimeLimits, Tx, Work};
+pub use engine::{Engine, Journal, MayRetry, Observer, Param, ReadRun, Row, Stop, Store, TimeLimits, Tx, Work};
 pub use error::StoreError;
 pub use statements::{every_statement, serving_statements};
