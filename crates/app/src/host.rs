@@ -258,6 +258,7 @@ fn load(
     let named = drafts.iter().filter_map(HostDraft::named);
     let ids: BTreeSet<HostId> = named.chain(held.iter().map(|row| row.host_id)).collect();
     let ids: Vec<HostId> = ids.into_iter().collect();
+    store::lock(tx, &ids)?;
     let owners: Owners = store::modules_of(tx, &ids)?.iter().map(|row| (row.host_id, row.business_id)).collect();
     let mut hosts = HashMap::new();
     store::each_document(tx, &ids, &mut |id, document| {

@@ -166,14 +166,21 @@ fn locate(
         return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").into());
     }
     let absent = || OpError::from(Fault::new(Cause::NotFound, "service_instance_id"));
-    let instance = rollcall_store::service_instance::find(tx, id)?.ok_or_else(absent)?;
-    let granted = context.access.find(instance.business_id).ok_or_else(absent)?;
-    match stated {
-        Some(stated) if stated != instance.business_id.get() => {
-            Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::OtherBusiness).into())
-        }
-        _ => Ok((granted, instance)),
+    let stated = stated.map(BusinessId);
+    let instance = match stated {
+        Some(stated) => rollcall_store::service_instance::lock(tx, stated, id)?,
+        None => None,
+    };
+    if let Some(instance) = instance {
+        return Ok((context.access.find(instance.business_id).ok_or_else(absent)?, instance));
     }
+    let business = rollcall_store::service_instance::locate(tx, id)?.ok_or_else(absent)?;
+    let granted: Granted<right::EditServiceInstance> = context.access.find(business).ok_or_else(absent)?;
+    if stated.is_some_and(|stated| stated != business) {
+        return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::OtherBusiness).into());
+    }
+    let instance = rollcall_store::service_instance::lock(tx, business, id)?.ok_or_else(absent)?;
+    Ok((granted, instance))
 }
 
 /// A right that lets its holder make processes.
@@ -299,8 +306,8 @@ impl Serve for ListProcesses {
                 return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").into());
             }
             Some(business) => BusinessId(business),
-            None => match rollcall_store::service_instance::find(tx, instance_id)? {
-                Some(instance) if context.access.may_read(instance.business_id).is_ok() => instance.business_id,
+            None => match rollcall_store::service_instance::locate(tx, instance_id)? {
+                Some(business) if context.access.may_read(business).is_ok() => business,
                 _ => return Ok(Reply("[]".into())),
             },
         };

@@ -136,6 +136,7 @@ impl Serve for CreateInstances {
         let empty = wire.instances.iter().enumerate().filter(|(_, instance)| instance.processes.is_empty());
         let empty = empty.map(|(i, _)| Fault::new(Cause::NotSet, at(i).field("processes")));
         Failure::check(empty.collect())?;
+        rollcall_store::host::lock_shared(tx, &wire.hosts())?;
         check_hosts(tx, &module, wire)?;
         let names =
             (0..wire.instances.len()).filter_map(|i| rules::check_name(wire.name_of(i), wire.name_path(i)).err());

@@ -168,6 +168,7 @@ struct Loaded {
 
 impl Loaded {
     fn read(context: &Context, tx: &mut dyn Tx, request: &TransferRequest<'_>) -> Result<Self, OpError> {
+        store::lock(tx, request.hosts)?;
         let mut relations = store::modules_of(tx, request.hosts)?;
         relations.retain(|row| {
             let owner = row.business_id;

@@ -38,6 +38,8 @@ pub enum Cause {
     TooBusy,
     /// A read took longer than it may.
     ReadTimeout,
+    /// A write may have been kept or not: the store was lost while it was committing.
+    OutcomeUnknown,
     /// The store could not read.
     StorageRead,
     /// The store could not write.

@@ -93,6 +93,7 @@ impl Outcome {
             OpError::Store(error) => {
                 let fault = match error {
                     StoreError::Busy | StoreError::Closed | StoreError::Conflict(_) => Fault::new(Cause::TooBusy, ""),
+                    StoreError::OutcomeUnknown(_) => Fault::new(Cause::OutcomeUnknown, ""),
                     StoreError::Deadline(ms) => Fault::new(Cause::ReadTimeout, "").with(ms),
                     StoreError::Unavailable(_) if reading => Fault::new(Cause::StorageRead, ""),
                     StoreError::Unavailable(_) => Fault::new(Cause::StorageWrite, ""),

@@ -42,6 +42,11 @@ numbers! {
         TooMany => (1_199_035, "{0} is over the limit of {1}", "{0} 超过上限 {1}"),
         RouteUnknown => (1_199_045, "no such operation: {0}", "没有这个接口：{0}"),
         PageIllegal => (1_199_059, "page.start or page.limit is not acceptable", "分页参数不可用"),
+        OutcomeUnknown => (
+            1_199_902,
+            "the store was lost while it was committing; read before you write again, the change may have been made",
+            "提交时与存储的连接中断，变更可能已生效，请先查询再重试"
+        ),
         ReadTimeout => (1_199_901, "the read took longer than {1} ms", "读取超过 {1} 毫秒"),
         TooBusy => (1_199_997, "too many requests are waiting, try again", "等待处理的请求过多，请重试"),
         Unexpected => (1_199_998, "unexpected error: {0}", "未知错误：{0}"),

@@ -32,13 +32,15 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
         Ok(prepared) => prepared,
         Err(error) => return Outcome::of_error(&error, false, language),
     };
+    let store = &state.store;
     let result = match operation.weight {
-        Weight::Keyed => guarded(|| state.store.read(false, |tx| prepared.run(&context, tx))),
         // The thread may block; the runtime moves its other tasks elsewhere meanwhile.
-        Weight::Scan => {
-            tokio::task::block_in_place(|| guarded(|| state.store.read(true, |tx| prepared.run(&context, tx))))
+        Weight::Scan if store.reads_here() => {
+            tokio::task::block_in_place(|| store.read(true, |tx| guarded(|| prepared.run(&context, tx))))
         }
-        Weight::Write => state.store.write(move |tx| prepared.run(&context, tx)).await,
+        Weight::Keyed => store.read_async(false, move |tx| guarded(|| prepared.run(&context, tx))).await,
+        Weight::Scan => store.read_async(true, move |tx| guarded(|| prepared.run(&context, tx))).await,
+        Weight::Write => store.write(move |tx| prepared.run(&context, tx)).await,
     };
     match result {
         Ok(reply) => Outcome::success(reply),

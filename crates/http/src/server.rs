@@ -111,7 +111,7 @@ async fn watch_directory(state: Arc<State>) {
     let mut tick = tokio::time::interval(DIRECTORY_POLL);
     loop {
         tick.tick().await;
-        if let Err(error) = state.refresh_directory() {
+        if let Err(error) = state.refresh_directory().await {
             tracing::warn!(%error, "apps, tokens and grants could not be read again");
         }
     }

@@ -6,7 +6,7 @@ use crate::routes::Routes;
 use crate::settings::Settings;
 use rollcall_app::directory::Directory;
 use rollcall_domain::moment::{Moment, Zone};
-use rollcall_store::{Store, StoreError};
+use rollcall_store::{Store, StoreError, Tx};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -62,7 +62,7 @@ impl State {
         let routes = Routes::new(rollcall_app::table::operations());
         let ways = routes.operations().iter();
         let ways = ways.map(|operation| Door::ALL.map(|door| metrics.way(operation.name, door))).collect();
-        let (version, directory) = read_directory(&store)?;
+        let (version, directory) = store.read(true, read_directory)?;
         Ok(Self {
             settings,
             routes,
@@ -94,10 +94,10 @@ impl State {
     }
 
     /// Reads them again if they have changed.
-    pub(crate) fn refresh_directory(&self) -> Result<(), StoreError> {
-        let version = self.store.read(false, |tx| Directory::version(tx))?;
+    pub(crate) async fn refresh_directory(&self) -> Result<(), StoreError> {
+        let version = self.store.read_async(false, |tx| Directory::version(tx)).await?;
         if version != self.directory_version.load(Ordering::Relaxed) {
-            let (version, directory) = read_directory(&self.store)?;
+            let (version, directory) = self.store.read_async(true, read_directory).await?;
             *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
             self.directory_version.store(version, Ordering::Relaxed);
         }
@@ -105,6 +105,6 @@ impl State {
     }
 }
 
-fn read_directory(store: &Store) -> Result<(i64, Directory), StoreError> {
-    store.read(true, |tx| Ok((Directory::version(tx)?, Directory::load(tx)?)))
+fn read_directory(tx: &mut dyn Tx) -> Result<(i64, Directory), StoreError> {
+    Ok((Directory::version(tx)?, Directory::load(tx)?))
 }

@@ -503,11 +503,29 @@ impl rollcall_store::Engine for Ending {
         &self,
         snapshot: bool,
         deadline: std::time::Duration,
-        work: &mut dyn FnMut(&mut dyn rollcall_store::Tx) -> Result<(), rollcall_store::Stop>,
+        work: &mut rollcall_store::ReadRun<'_>,
     ) -> Result<(), rollcall_store::Stop> {
         match self.error() {
             Some(error) => Err(rollcall_store::Stop::Failed(error)),
             None => self.inner.read(snapshot, deadline, work),
+        }
+    }
+
+    fn reads_here(&self) -> bool {
+        self.inner.reads_here()
+    }
+
+    fn read_apart(&self, snapshot: bool, deadline: std::time::Duration, work: rollcall_store::Work) {
+        match self.how {
+            // A panic on one of the engine's own threads is caught there.
+            How::Panic => {
+                let run = Box::new(|_: &mut dyn rollcall_store::Tx| panic!("an engine that panics"));
+                self.inner.read_apart(snapshot, deadline, rollcall_store::Work { run, ..work });
+            }
+            _ => match self.error() {
+                Some(error) => (work.done)(Err(rollcall_store::Stop::Failed(error))),
+                None => self.inner.read_apart(snapshot, deadline, work),
+            },
         }
     }
 

@@ -189,7 +189,7 @@ fn create_business_answers_the_row_and_makes_its_idle_set() {
     // topology 12.5, 16 invariant 10: one event and one entry a row.
     let made: Vec<_> = traces(&app).iter().zip(&before).map(|(now, then)| now - then).collect();
     assert_eq!(made, [1, 1, 3, 5, 5]);
-    let kinds = "SELECT group_concat(kind, '') = '45666' FROM (SELECT kind FROM event ORDER BY position)";
+    let kinds = "SELECT group_concat(kind, '') = '45666' FROM (SELECT kind FROM event ORDER BY id)";
     assert_eq!(app.number(kinds), 1);
     let entries = audited(&app, "business");
     assert_eq!(entries.len(), 1);

@@ -2,8 +2,8 @@
 
 use crate::end::End;
 use rollcall_http::{HttpLimits, Secret, Settings};
-use rollcall_store::TimeLimits;
-use rollcall_store::sqlite::Options;
+use rollcall_store::postgres::address::{Address, Beside, Password};
+use rollcall_store::{TimeLimits, postgres, sqlite};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,7 @@ pub struct Config {
     pub log: Log,
     pub limits: Limits,
     pub sqlite: Sqlite,
+    pub postgres: Postgres,
 }
 
 /// How the server logs.
@@ -71,9 +72,25 @@ pub struct Sqlite {
     cache_kib: u32,
 }
 
+/// The engine for stores that several servers share.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Postgres {
+    password: String,
+    password_file: String,
+    connect_ms: u64,
+    wait_ms: u64,
+    readers: usize,
+    writers: usize,
+    queue: usize,
+}
+
 /// Every key with a sentence about it, in the order of the printed file.
 const KEYS: &[(&str, &str)] = &[
-    ("store", "Where the record is kept: sqlite:FILE."),
+    (
+        "store",
+        "Where the record is kept: sqlite:FILE, or postgres://USER@HOST:PORT/DATABASE for several servers on one store.",
+    ),
     ("listen", "Address and port to listen on; port 0 takes a free one."),
     (
         "behind_tls_proxy",
@@ -108,6 +125,13 @@ const KEYS: &[(&str, &str)] = &[
     ("sqlite.queue", "How many writes may wait; more are refused."),
     ("sqlite.group", "How many writes are committed together at most."),
     ("sqlite.cache_kib", "Page cache of each read connection in KiB; the writer takes four times as much."),
+    ("postgres.password", "The password of the database's user, when neither the store's address nor a file names it."),
+    ("postgres.password_file", "A file whose first line is that password; nobody else may read it."),
+    ("postgres.connect_ms", "How long it may take to connect to one address of the database, in milliseconds."),
+    ("postgres.wait_ms", "How long a request waits for a database that is not there, in milliseconds."),
+    ("postgres.readers", "How many reads run at a time, each on a connection of its own."),
+    ("postgres.writers", "How many writes run at a time, each on a connection of its own."),
+    ("postgres.queue", "How many reads, and how many writes, may wait; more are refused."),
 ];
 
 impl Default for Config {
@@ -115,7 +139,9 @@ impl Default for Config {
         let settings = Settings::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
         let limits = settings.limits;
         let time = TimeLimits::default();
-        let sqlite = Options::new("");
+        let sqlite = sqlite::Options::new("");
+        let beside = Beside::default();
+        let pools = postgres::Pools::default();
         Self {
             store: "sqlite:rollcall.sqlite".into(),
             listen: settings.listen,
@@ -146,6 +172,15 @@ impl Default for Config {
                 group: sqlite.group,
                 cache_kib: sqlite.cache_kib,
             },
+            postgres: Postgres {
+                password: String::new(),
+                password_file: String::new(),
+                connect_ms: milliseconds(beside.connect_timeout),
+                wait_ms: milliseconds(pools.patience),
+                readers: pools.readers,
+                writers: pools.writers,
+                queue: pools.queue,
+            },
         }
     }
 }
@@ -159,6 +194,12 @@ impl Default for Log {
 impl Default for Limits {
     fn default() -> Self {
         Config::default().limits
+    }
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Config::default().postgres
     }
 }
 
@@ -288,18 +329,46 @@ impl Config {
         }
     }
 
-    /// What the store needs of it.
-    pub fn sqlite(&self, file: impl Into<PathBuf>) -> (Options, TimeLimits) {
-        let mut options = Options::new(file);
+    /// How long the store's work may take.
+    pub fn time_limits(&self) -> TimeLimits {
+        TimeLimits {
+            read: Duration::from_millis(self.limits.read_ms),
+            write_wait: Duration::from_millis(self.limits.write_wait_ms),
+        }
+    }
+
+    /// How a store in a file is opened.
+    pub fn sqlite(&self, file: impl Into<PathBuf>) -> sqlite::Options {
+        let mut options = sqlite::Options::new(file);
         options.readers = self.sqlite.readers.max(1);
         options.queue = self.sqlite.queue.max(1);
         options.group = self.sqlite.group.max(1);
         options.cache_kib = self.sqlite.cache_kib;
-        let limits = TimeLimits {
-            read: Duration::from_millis(self.limits.read_ms),
-            write_wait: Duration::from_millis(self.limits.write_wait_ms),
+        options
+    }
+
+    /// How a store in a database is opened.
+    pub fn postgres(&self, address: Address) -> postgres::Options {
+        let mut options = postgres::Options::new(address);
+        options.pools = postgres::Pools {
+            readers: self.postgres.readers.max(1),
+            writers: self.postgres.writers.max(1),
+            queue: self.postgres.queue.max(1),
+            patience: Duration::from_millis(self.postgres.wait_ms),
         };
-        (options, limits)
+        options
+    }
+
+    /// What an address of a database does not say itself.
+    pub fn beside_address(&self) -> Result<Beside, End> {
+        let settings = &self.postgres;
+        let password = match (settings.password.as_str(), settings.password_file.as_str()) {
+            ("", "") => None,
+            (password, "") => Some(Password::new(password)),
+            ("", file) => Some(Password::from_file(Path::new(file)).map_err(|error| End::Usage(error.to_string()))?),
+            _ => return Err(End::Usage("postgres.password and postgres.password_file are both set".into())),
+        };
+        Ok(Beside { password, connect_timeout: Duration::from_millis(settings.connect_ms) })
     }
 }
 

@@ -5,55 +5,138 @@ use crate::end::End;
 use rollcall_app::built_in;
 use rollcall_app::directory::DirectoryError;
 use rollcall_domain::moment::{Moment, Zone};
-use rollcall_store::sqlite::{Options, Sqlite};
-use rollcall_store::{Store, StoreError, TimeLimits, Tx, migrate};
-use std::path::PathBuf;
+use rollcall_store::postgres::Postgres;
+use rollcall_store::postgres::address::Address;
+use rollcall_store::sqlite::Sqlite;
+use rollcall_store::{Engine, Observer, Store, StoreError, TimeLimits, Tx, migrate};
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The setting that says in which zone a store writes times.
 const TIME_ZONE: &str = "time_zone";
 
-/// The file of a store.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Place(pub PathBuf);
+/// Where a store is.
+#[derive(Clone)]
+pub enum Place {
+    File(PathBuf),
+    Database(Address),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "sqlite:{}", file.display()),
+            Self::Database(address) => write!(f, "{address}"),
+        }
+    }
+}
 
 impl Place {
-    /// From `sqlite:FILE`.
-    pub fn parse(text: &str) -> Result<Self, End> {
+    /// The one that a configuration names, or another one with what the configuration says beside it.
+    pub fn parse(text: &str, config: &Config) -> Result<Self, End> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            let address = Address::parse(text, &config.beside_address()?);
+            return address.map(Self::Database).map_err(|error| End::Usage(format!("the store: {error}")));
+        }
         match text.strip_prefix("sqlite:") {
-            Some(file) if !file.is_empty() => Ok(Self(PathBuf::from(file))),
-            _ => Err(End::Usage(format!("a store is named as sqlite:FILE, not {text:?}"))),
+            Some(file) if !file.is_empty() => Ok(Self::File(PathBuf::from(file))),
+            // There may be a password in it.
+            _ => Err(End::Usage("a store is named as sqlite:FILE or postgres://USER@HOST:PORT/DATABASE".into())),
         }
     }
 
-    /// Fails when there is no such file.
-    pub fn require(&self) -> Result<(), End> {
-        if self.0.is_file() {
+    /// The file, for what is done with files only.
+    pub fn file(&self, command: &str, instead: &str) -> Result<&Path, End> {
+        match self {
+            Self::File(file) => Ok(file),
+            Self::Database(_) => Err(End::Usage(format!("{command} is for stores in files; {instead}"))),
+        }
+    }
+
+    /// Fails when there is no store.
+    pub fn require(&self, config: &Config) -> Result<(), End> {
+        let is_there = match self {
+            Self::File(file) => file.is_file(),
+            Self::Database(_) => self.schema_version(config)? > 0,
+        };
+        if is_there {
             return Ok(());
         }
-        let name = self.0.display();
+        let name = match self {
+            Self::File(file) => file.display().to_string(),
+            Self::Database(address) => format!("in {address}"),
+        };
         Err(End::Failed(anyhow::anyhow!("there is no store {name}; `rollcall init` makes one")))
     }
 
-    /// Opens a store that exists, to work on it beside its server.
-    pub fn open(&self) -> Result<OpenStore, End> {
-        self.require()?;
-        let mut options = Options::new(&self.0);
-        options.readers = 1;
-        let limits = TimeLimits {
-            // Tools look at whole tables and have nobody waiting.
-            read: Duration::from_secs(24 * 3600),
-            ..TimeLimits::default()
-        };
-        open(options, limits)
+    /// The schema version of what is there, without changing it; 0: none.
+    pub fn schema_version(&self, config: &Config) -> Result<i64, End> {
+        Ok(match self {
+            Self::File(file) => Sqlite::schema_version(file)?,
+            Self::Database(address) => {
+                Postgres::schema_version(address, config.postgres(address.clone()).pools.patience)?
+            }
+        })
+    }
+
+    /// Opens a store that exists, to work on it beside its servers.
+    pub fn open(&self, config: &Config) -> Result<OpenStore, End> {
+        self.require(config)?;
+        // Tools look at whole tables and have nobody waiting.
+        let limits = TimeLimits { read: Duration::from_secs(24 * 3600), ..TimeLimits::default() };
+        let store = Store::new(self.engine(config, Use::Tool, None)?, limits);
+        let name = store.read(false, |tx| migrate::find_setting(tx, TIME_ZONE))?;
+        let zone = zone_named(name.as_deref().unwrap_or(Zone::DEFAULT_NAME))?;
+        Ok(OpenStore { store, zone })
     }
 
     /// Opens a store and makes it if there is none, with the built-in data.
-    pub fn open_or_make(&self, config: &Config, now: Moment) -> Result<OpenStore, End> {
-        let (options, limits) = config.sqlite(&self.0);
-        open_or_make(options, limits, &config.time_zone, now)
+    pub fn open_or_make(
+        &self,
+        config: &Config,
+        how: Use,
+        observer: Option<Arc<dyn Observer>>,
+        now: Moment,
+    ) -> Result<OpenStore, End> {
+        let store = Store::new(self.engine(config, how, observer)?, config.time_limits());
+        with_built_in_data(store, &config.time_zone, now)
     }
+
+    fn engine(
+        &self,
+        config: &Config,
+        how: Use,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Arc<dyn Engine>, StoreError> {
+        Ok(match self {
+            Self::File(file) => {
+                let mut options = config.sqlite(file);
+                options.observer = observer;
+                if how == Use::Tool {
+                    options.readers = 1;
+                }
+                Arc::new(Sqlite::open(options)?)
+            }
+            Self::Database(address) => {
+                let mut options = config.postgres(address.clone());
+                options.observer = observer;
+                if how == Use::Tool {
+                    (options.pools.readers, options.pools.writers) = (1, 1);
+                }
+                Arc::new(Postgres::open(options)?)
+            }
+        })
+    }
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    Server,
+    /// A command that does one thing after the other.
+    Tool,
 }
 
 /// A store that is open, and the zone in which it writes times.
@@ -72,7 +155,7 @@ impl OpenStore {
     }
 
     /// Reads from it, all statements seeing the same state.
-    pub fn read<T>(&self, work: impl FnMut(&mut dyn Tx) -> Result<T, DirectoryError>) -> Result<T, End> {
+    pub fn read<T: Send>(&self, work: impl FnMut(&mut dyn Tx) -> Result<T, DirectoryError> + Send) -> Result<T, End> {
         Ok(self.store.read(true, work)?)
     }
 
@@ -82,16 +165,9 @@ impl OpenStore {
     }
 }
 
-fn open(options: Options, limits: TimeLimits) -> Result<OpenStore, End> {
-    let store = Store::new(Arc::new(Sqlite::open(options)?), limits);
-    let name = store.read(false, |tx| migrate::find_setting(tx, TIME_ZONE))?;
-    let zone = zone_named(name.as_deref().unwrap_or(Zone::DEFAULT_NAME))?;
-    Ok(OpenStore { store, zone })
-}
-
-/// Opens a store and makes it if need be. Two programs may do so at the same time: the second finds what the first has made.
-pub fn open_or_make(options: Options, limits: TimeLimits, time_zone: &str, now: Moment) -> Result<OpenStore, End> {
-    let store = Store::new(Arc::new(Sqlite::open(options)?), limits);
+/// A store with the data that every store is born with. Two programs may make it at the same time: the second finds what the first
+/// has made.
+pub fn with_built_in_data(store: Store, time_zone: &str, now: Moment) -> Result<OpenStore, End> {
     let zone = zone_named(time_zone)?;
     let time_zone = time_zone.to_owned();
     let kept = store.write_blocking(move |tx| -> Result<_, StoreError> {

@@ -1,14 +1,14 @@
-//! Who changed what: one row per changed record and request, in the same transaction as the change. Rows are numbered as events
-//! are, with the same duty for whoever purges.
+//! Who changed what: one row per changed record and request, in the same transaction as the change. On SQLite rows are
+//! numbered as events are, with the same duty for whoever purges.
 
-use crate::{Param, StoreError, Tx};
+use crate::{Journal, Param, StoreError, Tx};
 use rollcall_domain::id::BusinessId;
 use rollcall_domain::moment::Moment;
 
 crate::statements! {
-    INSERT = "INSERT INTO audit (time_ms, business_id, user_name, user_verified, app_code, request_id, audit_type,
+    INSERT = "INSERT INTO audit (id, time_ms, business_id, user_name, user_verified, app_code, request_id, audit_type,
         resource_type, action, resource_id, resource_name, detail)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 }
 
 /// Who did something, through which app, in which request.
@@ -37,10 +37,12 @@ pub struct AuditRow {
 
 /// Stores entries of one request.
 pub fn insert(tx: &mut dyn Tx, actor: Actor<'_>, rows: &[AuditRow]) -> Result<(), StoreError> {
-    let mut params = Vec::with_capacity(rows.len() * 12);
-    for row in rows {
+    let first = tx.number_rows(Journal::Audit, rows.len())?;
+    let mut params = Vec::with_capacity(rows.len() * 13);
+    for (row, number) in rows.iter().zip(0..) {
         params.extend([
-            Param::Int(actor.time.unix_ms()),
+            Param::from(first.map(|first| first + number)),
+            actor.time.unix_ms().into(),
             row.business_id.get().into(),
             actor.user.into(),
             i64::from(actor.verified).into(),
@@ -54,5 +56,5 @@ pub fn insert(tx: &mut dyn Tx, actor: Actor<'_>, rows: &[AuditRow]) -> Result<()
             (&row.detail).into(),
         ]);
     }
-    tx.insert_many(INSERT, 12, &params)
+    tx.execute_many(INSERT, 13, &params)
 }

@@ -66,5 +66,5 @@ pub fn insert(tx: &mut dyn Tx, businesses: &[NewBusiness]) -> Result<(), StoreEr
             (&business.document).into(),
         ]);
     }
-    tx.insert_many(INSERT, 5, &params)
+    tx.execute_many(INSERT, 5, &params)
 }

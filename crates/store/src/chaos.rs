@@ -1,7 +1,7 @@
 //! An engine that makes trouble, for tests of everything above the store: units of work are run again though nothing was wrong,
 //! as any engine may do after a conflict. Work that sends, counts or keeps something between its runs is found out.
 
-use crate::engine::{Engine, Stop, Tx, Work};
+use crate::engine::{Engine, ReadRun, Stop, Tx, Work};
 use crate::{Store, StoreError, TimeLimits};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,18 +65,30 @@ fn conflict() -> Stop {
 }
 
 impl Engine for ChaosEngine {
-    fn read(
-        &self,
-        snapshot: bool,
-        deadline: Duration,
-        work: &mut dyn FnMut(&mut dyn Tx) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+    fn read(&self, snapshot: bool, deadline: Duration, work: &mut ReadRun<'_>) -> Result<(), Stop> {
         if self.random().is_multiple_of(2) {
             self.troubles.fetch_add(1, Ordering::Relaxed);
             // What it answers is forgotten; the second run tells.
             let _ = self.inner.read(snapshot, deadline, work);
         }
         self.inner.read(snapshot, deadline, work)
+    }
+
+    fn reads_here(&self) -> bool {
+        self.inner.reads_here()
+    }
+
+    fn read_apart(&self, snapshot: bool, deadline: Duration, work: Work) {
+        let Work { mut run, done, expires } = work;
+        let mut again = self.random().is_multiple_of(2);
+        self.troubles.fetch_add(usize::from(again), Ordering::Relaxed);
+        let run = Box::new(move |tx: &mut dyn Tx| {
+            if std::mem::take(&mut again) {
+                let _ = run(tx);
+            }
+            run(tx)
+        });
+        self.inner.read_apart(snapshot, deadline, Work { run, done, expires });
     }
 
     fn write(&self, work: Work) {

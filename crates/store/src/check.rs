@@ -31,7 +31,7 @@ macro_rules! lives_against_events {
     };
     ($table:literal, $kind:literal, $born_later:literal) => {
         concat!(
-            "WITH told AS (SELECT object_id, min(position) AS earliest, max(position) AS latest,
+            "WITH told AS (SELECT object_id, min(id) AS earliest, max(id) AS latest,
                 sum(CASE WHEN operation = 1 THEN 1 ELSE 0 END) AS creations
                 FROM event WHERE kind = ",
             $kind,
@@ -39,7 +39,7 @@ macro_rules! lives_against_events {
              SELECT t.id FROM ",
             $table,
             " t LEFT JOIN told ON told.object_id = t.id
-                LEFT JOIN event a ON a.position = told.earliest LEFT JOIN event z ON z.position = told.latest
+                LEFT JOIN event a ON a.id = told.earliest LEFT JOIN event z ON z.id = told.latest
              WHERE (told.object_id IS NULL OR told.creations <> 1 OR a.operation <> 1 OR z.operation = 3) AND ",
             $born_later,
             " ORDER BY t.id"
@@ -51,10 +51,10 @@ macro_rules! lives_against_events {
 macro_rules! gone_against_events {
     ($table:literal, $kind:literal) => {
         concat!(
-            "WITH told AS (SELECT object_id, max(position) AS latest FROM event WHERE kind = ",
+            "WITH told AS (SELECT object_id, max(id) AS latest FROM event WHERE kind = ",
             $kind,
             " GROUP BY object_id)
-             SELECT told.object_id FROM told JOIN event z ON z.position = told.latest
+             SELECT told.object_id FROM told JOIN event z ON z.id = told.latest
              WHERE z.operation <> 3 AND told.object_id NOT IN (SELECT id FROM ",
             $table,
             ") ORDER BY told.object_id"
@@ -248,22 +248,22 @@ const RULES: &[Rule] = &[
     rule(
         "event",
         "the event before it is missing",
-        "SELECT position FROM event WHERE position > (SELECT min(position) FROM event)
-            AND position - 1 NOT IN (SELECT position FROM event) ORDER BY position",
+        "SELECT position FROM (SELECT position, lag(position) OVER (ORDER BY position) AS before FROM {published_event} p) t
+            WHERE position <> before + 1 ORDER BY position",
     ),
     rule(
         "event",
         "its states do not fit its operation",
-        "SELECT position FROM event WHERE operation NOT IN (1, 2, 3)
-            OR (operation = 1) <> (before_state IS NULL) OR (operation = 3) <> (after_state IS NULL) ORDER BY position",
+        "SELECT id FROM event WHERE operation NOT IN (1, 2, 3)
+            OR (operation = 1) <> (before_state IS NULL) OR (operation = 3) <> (after_state IS NULL) ORDER BY id",
     ),
     rule("process", "its events do not tell that it was created once and lives", lives_against_events!("process", "9")),
     rule("process", "it is gone and no event tells of it", gone_against_events!("process", "9")),
     rule(
         "process",
         "its latest event shows another state",
-        "WITH told AS (SELECT object_id, max(position) AS latest FROM event WHERE kind = 9 GROUP BY object_id)
-            SELECT p.id FROM process p JOIN told ON told.object_id = p.id JOIN event z ON z.position = told.latest
+        "WITH told AS (SELECT object_id, max(id) AS latest FROM event WHERE kind = 9 GROUP BY object_id)
+            SELECT p.id FROM process p JOIN told ON told.object_id = p.id JOIN event z ON z.id = told.latest
             WHERE z.after_state <> '{' || p.fixed_fields || ',' || p.extra_fields || '}' ORDER BY p.id",
     ),
     rule(
@@ -311,7 +311,7 @@ const RULES: &[Rule] = &[
     rule(
         "event",
         "no audit entry is of its request",
-        "SELECT position FROM event WHERE request_id NOT IN (SELECT request_id FROM audit) ORDER BY position",
+        "SELECT id FROM event WHERE request_id NOT IN (SELECT request_id FROM audit) ORDER BY id",
     ),
     rule(
         "audit",

@@ -1,70 +1,158 @@
 //! What differs between the engines, side by side. Statements are written once, in the SQL both share, with `$1`, `$2` … for
-//! parameters and these marks for the rest:
+//! parameters, numbered without gaps, and these marks for the rest:
 //!
 //! | mark | meaning |
 //! |---|---|
-//! | `{ids $n}` | the numbers of a JSON list given as one parameter, as a subquery |
-//! | `{texts $n}` | the texts of a JSON list given as one parameter, as a subquery |
+//! | `column {in $n}`, `column {not in $n}` | the column is one, or none, of the values of a list given as one parameter |
 //! | `{has column $n}` | the column contains the text, its case counting; "" is in every text |
+//! | `{for update}` | at the end of a query: nobody else changes these rows until the end of the transaction |
+//! | `{only postgres}` | at the beginning: elsewhere the statement does nothing |
+//! | `{service_instance_locator}` | the table that tells the business of a service instance by its id |
+//! | `{published_event}` | the events whose position is final, with it as `position` |
+//! | `{events_after $1 $2}` | the first `$2` of them behind position `$1`, in no order |
+//!
+//! In migrations besides:
+//!
+//! | mark | meaning |
+//! |---|---|
 //! | `{key}` | the type of a table's own numeric key |
+//! | `{key in business}` | the same in a table that may be split by business, which then has `{business key}` as its last line |
+//! | `{by business}` | behind such a table: the place where it is split |
+//! | `{text}` | the type of texts; they are ordered by their bytes |
 
-/// The statement as SQLite takes it. SQLite numbers `$1` by first appearance and would bind values to the wrong places without a
-/// word, so parameters become `?1`.
+/// An engine's way of saying it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The statement as SQLite takes it; empty when it is none of its own. SQLite numbers `$1` by first appearance and would bind values
+/// to the wrong places without a word, so parameters become `?1`.
 pub fn for_sqlite(sql: &str) -> String {
-    let mut out = String::with_capacity(sql.len() + 16);
+    if sql.starts_with(ONLY_POSTGRES) { String::new() } else { translate(Dialect::Sqlite, sql) }
+}
+
+/// The statement as PostgreSQL takes it.
+pub fn for_postgres(sql: &str) -> String {
+    translate(Dialect::Postgres, sql.strip_prefix(ONLY_POSTGRES).unwrap_or(sql))
+}
+
+/// A statement of a migration as PostgreSQL takes it. With partitions, a table that may be split by business is split into so many by
+/// the hash of the business's id, and the statements that make them follow.
+pub fn schema_for_postgres(sql: &str, partitions: Option<u32>) -> Vec<String> {
+    const SPLIT: &str = "{by business}";
+    let (Some(partitions), true) = (partitions, sql.contains(SPLIT)) else {
+        return vec![for_postgres(sql)];
+    };
+    let table = sql.split(' ').nth(2).unwrap_or_default();
+    let mut statements = vec![for_postgres(&sql.replace(SPLIT, " PARTITION BY HASH (business_id)"))];
+    statements.extend((0..partitions).map(|part| {
+        format!(
+            "CREATE TABLE {table}_part{part} PARTITION OF {table} FOR VALUES WITH (MODULUS {partitions}, REMAINDER {part})"
+        )
+    }));
+    statements
+}
+
+/// A translated statement that works on one row, for many rows: each parameter becomes a list of that type, and `many.c1`,
+/// `many.c2` … take the places of `$1`, `$2` …. It is an insert of `VALUES (…)`, or an update or delete with a `WHERE`.
+pub fn many_for_postgres(sql: &str, types: &[&str]) -> String {
+    let names: Vec<_> = (1..=types.len()).map(|n| format!("c{n}")).collect();
+    let lists: Vec<_> = types.iter().zip(1..).map(|(kind, n)| format!("${n}::{kind}[]")).collect();
+    let rows = format!("unnest({}) AS many({})", lists.join(", "), names.join(", "));
+    let one = parameters(sql, "many.c");
+    if let Some((before, values)) = one.split_once("VALUES (") {
+        let end = values.rfind(')').expect("values stand in parentheses");
+        // What follows the values, such as ON CONFLICT, has parentheses of its own.
+        let end = values.find(") ON CONFLICT").unwrap_or(end);
+        return format!("{before}SELECT {} FROM {rows}{}", &values[..end], &values[end + 1..]);
+    }
+    let (before, condition) = one.split_once("WHERE").expect("an update or delete says of which row");
+    let source = if before.starts_with("DELETE") { "USING" } else { "FROM" };
+    format!("{before}{source} {rows} WHERE{condition}")
+}
+
+const ONLY_POSTGRES: &str = "{only postgres} ";
+
+fn translate(dialect: Dialect, sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len() + 64);
     let mut rest = sql;
-    while let Some(at) = rest.find(['$', '{']) {
+    while let Some(at) = rest.find('{') {
         out.push_str(&rest[..at]);
-        let tail = &rest[at..];
-        // SQLite's lists carry the type of each value; on other engines the two marks differ.
-        let list = tail.strip_prefix("{ids $").or_else(|| tail.strip_prefix("{texts $"));
-        if let Some(parameter) = list {
-            let end = parameter.find('}').expect("a mark ends with a brace");
-            out.push_str("(SELECT value FROM json_each(?");
-            out.push_str(&parameter[..end]);
-            out.push_str("))");
-            rest = &parameter[end + 1..];
-        } else if let Some(mark) = tail.strip_prefix("{has ") {
-            let end = mark.find('}').expect("a mark ends with a brace");
-            let (column, parameter) = mark[..end].split_once(" $").expect("the mark names a column and a parameter");
-            out.push_str(&format!("instr({column}, ?{parameter}) > 0"));
-            rest = &mark[end + 1..];
-        } else if let Some(after) = tail.strip_prefix("{key}") {
-            out.push_str("INTEGER PRIMARY KEY");
-            rest = after;
-        } else {
-            out.push(if tail.starts_with('$') { '?' } else { '{' });
-            rest = &tail[1..];
+        rest = &rest[at..];
+        let marked = rest.find('}').and_then(|end| Some((end, meaning(dialect, &rest[1..end])?)));
+        match marked {
+            Some((end, meaning)) => {
+                out.push_str(&meaning);
+                rest = &rest[end + 1..];
+            }
+            None => {
+                out.push('{');
+                rest = &rest[1..];
+            }
         }
     }
     out.push_str(rest);
-    out
+    match dialect {
+        Dialect::Sqlite => parameters(&out, "?"),
+        Dialect::Postgres => out,
+    }
 }
 
-/// A list of ids as the one JSON parameter that `{ids $n}` reads.
-pub fn id_list(ids: impl IntoIterator<Item = i64>) -> String {
-    let mut text = String::from("[");
-    for (i, id) in ids.into_iter().enumerate() {
-        if i > 0 {
-            text.push(',');
-        }
-        text.push_str(&id.to_string());
+/// `$1` with something else for the `$`.
+fn parameters(sql: &str, instead: &str) -> String {
+    let mut out = String::with_capacity(sql.len() + 16);
+    let mut rest = sql;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        out.push_str(if rest.starts_with(|c: char| c.is_ascii_digit()) { instead } else { "$" });
     }
-    text.push(']');
-    text
+    out + rest
 }
 
-/// A list of texts as the one JSON parameter that `{texts $n}` reads.
-pub fn text_list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut list = String::from("[");
-    for (i, text) in texts.into_iter().enumerate() {
-        if i > 0 {
-            list.push(',');
-        }
-        rollcall_domain::json::write_text(&mut list, text);
+/// What a mark stands for; nothing when it is none.
+fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
+    let pick = |sqlite: String, postgres: String| match dialect {
+        Dialect::Sqlite => sqlite,
+        Dialect::Postgres => postgres,
+    };
+    if let Some(n) = mark.strip_prefix("in $") {
+        return Some(pick(format!("IN (SELECT value FROM json_each(${n}))"), format!("= ANY(${n})")));
     }
-    list.push(']');
-    list
+    if let Some(n) = mark.strip_prefix("not in $") {
+        return Some(pick(format!("NOT IN (SELECT value FROM json_each(${n}))"), format!("<> ALL(${n})")));
+    }
+    if let Some((column, n)) = mark.strip_prefix("has ").and_then(|rest| rest.split_once(" $")) {
+        return Some(pick(format!("instr({column}, ${n}) > 0"), format!("strpos({column}, ${n}) > 0")));
+    }
+    let fixed = |sqlite: &str, postgres: &str| Some(pick(sqlite.to_owned(), postgres.to_owned()));
+    match mark {
+        "for update" => fixed("", "FOR UPDATE"),
+        "service_instance_locator" => fixed("service_instance", "service_instance_locator"),
+        "published_event" => fixed(
+            "(SELECT id AS position, event.* FROM event)",
+            "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
+              FROM event_order o JOIN event e ON e.id > o.first_id AND e.id <= o.first_id + o.events)",
+        ),
+        // One entry of the order stands for the events of a transaction, of which the first may have been read before.
+        "events_after $1 $2" => fixed(
+            "(SELECT id AS position, event.* FROM event WHERE id > $1 ORDER BY id LIMIT $2)",
+            "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
+              FROM (SELECT last_position, first_id, events FROM event_order
+                    WHERE last_position > $1 ORDER BY last_position LIMIT $2) o
+              CROSS JOIN LATERAL (SELECT * FROM event
+                    WHERE id > o.first_id + greatest(0, $1 - (o.last_position - o.events)) AND id <= o.first_id + o.events
+                    ORDER BY id LIMIT $2) e)",
+        ),
+        "key" => fixed("INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY"),
+        "key in business" => fixed("INTEGER PRIMARY KEY", "BIGINT NOT NULL"),
+        "business key" => fixed("", ", PRIMARY KEY (business_id, id)"),
+        "by business" => fixed("", ""),
+        "text" => fixed("TEXT", "TEXT COLLATE \"C\""),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -75,17 +163,58 @@ mod tests {
     fn marks_and_parameters_become_sqlites_own() {
         let check = |sql, want| assert_eq!(for_sqlite(sql), want);
         check("SELECT a FROM t WHERE b = $2 AND c = $1", "SELECT a FROM t WHERE b = ?2 AND c = ?1");
-        check("WHERE id IN {ids $12} AND x = $1", "WHERE id IN (SELECT value FROM json_each(?12)) AND x = ?1");
-        check("WHERE name IN {texts $1}", "WHERE name IN (SELECT value FROM json_each(?1))");
-        check("WHERE {has name $2}", "WHERE instr(name, ?2) > 0");
-        check("CREATE TABLE t (id {key})", "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        check("WHERE id {in $12} AND x = $1", "WHERE id IN (SELECT value FROM json_each(?12)) AND x = ?1");
+        check("WHERE name {not in $1}", "WHERE name NOT IN (SELECT value FROM json_each(?1))");
+        check("WHERE {has name $2} {for update}", "WHERE instr(name, ?2) > 0 ");
+        check("CREATE TABLE t (id {key}, a {text})", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)");
+        check("{only postgres} SELECT 1", "");
+        check("SELECT '{' || a || '}'", "SELECT '{' || a || '}'");
     }
 
     #[test]
-    fn ids_become_one_parameter() {
-        assert_eq!(id_list([]), "[]");
-        assert_eq!(id_list([1, -2, 3]), "[1,-2,3]");
-        assert_eq!(text_list([]), "[]");
-        assert_eq!(text_list(["a\"", "::1"]), r#"["a\"","::1"]"#);
+    fn marks_become_postgresqls_own() {
+        let check = |sql, want| assert_eq!(for_postgres(sql), want);
+        check("SELECT a FROM t WHERE b = $2 AND c = $1", "SELECT a FROM t WHERE b = $2 AND c = $1");
+        check("WHERE id {in $12} AND x = $1", "WHERE id = ANY($12) AND x = $1");
+        check("WHERE name {not in $1}", "WHERE name <> ALL($1)");
+        check("WHERE {has name $2} {for update}", "WHERE strpos(name, $2) > 0 FOR UPDATE");
+        check("CREATE TABLE t (id {key}, a {text})", "CREATE TABLE t (id BIGINT PRIMARY KEY, a TEXT COLLATE \"C\")");
+        check("{only postgres} SELECT 1", "SELECT 1");
+        check("SELECT '{' || a || '}'", "SELECT '{' || a || '}'");
+    }
+
+    #[test]
+    fn a_table_is_split_where_it_may_be() {
+        let sql = "CREATE TABLE t (business_id BIGINT, id {key in business}{business key}){by business}";
+        let whole = "CREATE TABLE t (business_id BIGINT, id BIGINT NOT NULL, PRIMARY KEY (business_id, id))";
+        assert_eq!(schema_for_postgres(sql, None), [whole]);
+        assert_eq!(
+            schema_for_postgres(sql, Some(2)),
+            [
+                format!("{whole} PARTITION BY HASH (business_id)"),
+                "CREATE TABLE t_part0 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 0)".into(),
+                "CREATE TABLE t_part1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 1)".into(),
+            ]
+        );
+        assert_eq!(schema_for_postgres("CREATE TABLE u (a BIGINT)", Some(2)), ["CREATE TABLE u (a BIGINT)"]);
+    }
+
+    #[test]
+    fn statements_for_one_row_become_statements_for_many() {
+        let check = |sql, want: &str| assert_eq!(many_for_postgres(sql, &["bigint", "text"]), want);
+        let rows = "unnest($1::bigint[], $2::text[]) AS many(c1, c2)";
+        check(
+            "INSERT INTO t (a, b, c) VALUES ($1, 0, $2)",
+            &format!("INSERT INTO t (a, b, c) SELECT many.c1, 0, many.c2 FROM {rows}"),
+        );
+        check(
+            "INSERT INTO t (a, b) VALUES ($1, $2) ON CONFLICT (a) DO NOTHING",
+            &format!("INSERT INTO t (a, b) SELECT many.c1, many.c2 FROM {rows} ON CONFLICT (a) DO NOTHING"),
+        );
+        check("UPDATE t SET b = $2 WHERE a = $1", &format!("UPDATE t SET b = many.c2 FROM {rows} WHERE a = many.c1"));
+        check(
+            "DELETE FROM t WHERE a = $1 AND b = $2",
+            &format!("DELETE FROM t USING {rows} WHERE a = many.c1 AND b = many.c2"),
+        );
     }
 }

@@ -11,6 +11,10 @@ pub enum Param<'a> {
     Null,
     Int(i64),
     Text(&'a str),
+    /// A list of numbers, for `{in $n}`.
+    Ids(&'a [i64]),
+    /// A list of texts, for `{in $n}`.
+    Texts(&'a [&'a str]),
 }
 
 impl From<i64> for Param<'_> {
@@ -61,8 +65,26 @@ pub trait Tx {
     /// Runs a change and says how many rows it touched.
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<usize, StoreError>;
 
-    /// Runs an insert of one row for many rows; `params` holds them one behind the other, `width` values each.
-    fn insert_many(&mut self, sql: &'static str, width: usize, params: &[Param<'_>]) -> Result<(), StoreError>;
+    /// Runs a change of one row for many rows; `params` holds them one behind the other, `width` values each.
+    fn execute_many(&mut self, sql: &'static str, width: usize, params: &[Param<'_>]) -> Result<(), StoreError>;
+
+    /// Takes `count` numbers in a row of a counter and answers the first of them, see [`crate::sequence`].
+    fn take_ids(&mut self, counter: &'static str, count: i64) -> Result<i64, StoreError>;
+
+    /// Makes sure that a counter gives out no number up to and including this one.
+    fn reserve_ids(&mut self, counter: &'static str, id: i64) -> Result<(), StoreError>;
+
+    /// Keys for as many new rows of a journal, the first of them; the others follow it. `None`: the engine makes them when the rows are
+    /// inserted. Of a transaction, events are numbered once, after everything they tell of is done: nobody else can change those
+    /// records then, so the keys of a record's events have the order of its changes.
+    fn number_rows(&mut self, journal: Journal, count: usize) -> Result<Option<i64>, StoreError>;
+}
+
+/// A table to which rows are only added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Journal {
+    Audit,
+    Event,
 }
 
 impl dyn Tx + '_ {
@@ -124,10 +146,13 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// A read as an engine runs it.
+pub type ReadRun<'a> = dyn FnMut(&mut dyn Tx) -> Result<(), Stop> + Send + 'a;
+
 /// A unit of work as the writer runs it.
 type Run = Box<dyn FnMut(&mut dyn Tx) -> Result<(), Stop> + Send>;
 
-/// A unit of work that waits for the writer.
+/// A unit of work that waits for its turn.
 pub struct Work {
     /// What to do; run again from the start after a conflict.
     pub run: Run,
@@ -139,13 +164,14 @@ pub struct Work {
 
 /// A store engine.
 pub trait Engine: Send + Sync {
-    /// Runs a read on the calling thread. `snapshot`: all statements of it see the same state.
-    fn read(
-        &self,
-        snapshot: bool,
-        deadline: Duration,
-        work: &mut dyn FnMut(&mut dyn Tx) -> Result<(), Stop>,
-    ) -> Result<(), Stop>;
+    /// Runs a read and waits for it. `snapshot`: all statements of it see the same state.
+    fn read(&self, snapshot: bool, deadline: Duration, work: &mut ReadRun<'_>) -> Result<(), Stop>;
+
+    /// Whether a read is done on the calling thread, without waiting for another program.
+    fn reads_here(&self) -> bool;
+
+    /// Hands a read to a thread of the engine's own. Returns at once; a full queue is told through `done`.
+    fn read_apart(&self, snapshot: bool, deadline: Duration, work: Work);
 
     /// Hands work to the writer. Returns at once; a full queue is told through `done`.
     fn write(&self, work: Work);
@@ -198,11 +224,16 @@ impl Store {
         &self.engine
     }
 
-    /// Runs a read on the calling thread.
-    pub fn read<T, E: From<StoreError>>(
+    /// Whether [`Store::read_async`] works on the calling thread.
+    pub fn reads_here(&self) -> bool {
+        self.engine.reads_here()
+    }
+
+    /// Runs a read and waits for it.
+    pub fn read<T: Send, E: From<StoreError> + Send>(
         &self,
         snapshot: bool,
-        mut work: impl FnMut(&mut dyn Tx) -> Result<T, E>,
+        mut work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send,
     ) -> Result<T, E> {
         let mut answer = None;
         let ended = self.engine.read(snapshot, self.limits.read, &mut |tx| {
@@ -212,6 +243,29 @@ impl Store {
             verdict
         });
         settle(ended, answer)
+    }
+
+    /// Runs a read: here and now, or where a thread may wait for another program.
+    pub async fn read_async<T, E>(
+        &self,
+        snapshot: bool,
+        work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + MayRetry + Send + 'static,
+    {
+        if self.engine.reads_here() {
+            return self.read(snapshot, work);
+        }
+        let (told, wait) = tokio::sync::oneshot::channel();
+        let done = move |result| {
+            // Nobody listens any more when the client has gone.
+            let _ = told.send(result);
+        };
+        let deadline = self.limits.read;
+        self.engine.read_apart(snapshot, deadline, unit(work, done, deadline));
+        wait.await.unwrap_or(Err(E::from(StoreError::Closed)))
     }
 
     /// Runs a write and answers after its commit. Everything it did is undone when it ends in an error. A conflict reported by
@@ -244,33 +298,46 @@ impl Store {
 
     fn submit<T, E>(
         &self,
-        mut work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+        work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
         done: impl FnOnce(Result<T, E>) + Send + 'static,
     ) where
         T: Send + 'static,
         E: From<StoreError> + MayRetry + Send + 'static,
     {
-        // Guards the answer of the last run between the run and the commit.
-        let answer = Arc::new(Mutex::new(None));
-        let slot = answer.clone();
-        let run = Box::new(move |tx: &mut dyn Tx| {
-            let result = work(tx);
-            let verdict = match &result {
-                Ok(_) => Ok(()),
-                Err(error) => match error.conflict() {
-                    Some(what) => Err(Stop::Failed(StoreError::Conflict(what))),
-                    None => Err(Stop::Refused),
-                },
-            };
-            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
-            verdict
-        });
-        let done = Box::new(move |ended| {
-            let last = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            done(settle(ended, last));
-        });
-        self.engine.write(Work { run, done, expires: Instant::now() + self.limits.write_wait });
+        self.engine.write(unit(work, done, self.limits.write_wait));
     }
+}
+
+/// A unit of work whose result reaches `done`.
+fn unit<T, E>(
+    mut work: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    done: impl FnOnce(Result<T, E>) + Send + 'static,
+    patience: Duration,
+) -> Work
+where
+    T: Send + 'static,
+    E: From<StoreError> + MayRetry + Send + 'static,
+{
+    // Guards the answer of the last run between the run and the commit.
+    let answer = Arc::new(Mutex::new(None));
+    let slot = answer.clone();
+    let run = Box::new(move |tx: &mut dyn Tx| {
+        let result = work(tx);
+        let verdict = match &result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.conflict() {
+                Some(what) => Err(Stop::Failed(StoreError::Conflict(what))),
+                None => Err(Stop::Refused),
+            },
+        };
+        *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
+        verdict
+    });
+    let done = Box::new(move |ended| {
+        let last = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        done(settle(ended, last));
+    });
+    Work { run, done, expires: Instant::now() + patience }
 }
 
 /// Errors of units of work that may hide a conflict of the store.

@@ -15,6 +15,9 @@ pub enum StoreError {
     /// A read ran into its deadline.
     #[error("the read took longer than {0} ms")]
     Deadline(u64),
+    /// The connection was lost while a commit was under way, and nobody could be asked what became of it.
+    #[error("whether the write was committed is not known: {0}")]
+    OutcomeUnknown(String),
     /// Disk full, I/O error, out of memory: the store cannot go on for now.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),

@@ -1,13 +1,21 @@
-//! What changed, in commit order: rows of the same transaction as the change. SQLite's one writer numbers them as it goes: a new
-//! row's key is the highest one plus one. Whoever purges must therefore leave the newest row, or numbers would be given out again.
+//! What changed: rows of the same transaction as the change. Their keys have the order of the changes of each record. The position
+//! under which an event is published is in an order that holds for all of them, without gaps, and final: nothing ever appears before
+//! it that was not there.
+//!
+//! SQLite's one writer numbers as it goes, key and position are the same: a new row's key is the highest one plus one. Whoever purges
+//! must therefore leave the newest row, or numbers would be given out again. On PostgreSQL keys are drawn by those who write, and one
+//! server at a time gives committed events their positions, see `postgres/sequencer.rs`.
 
-use crate::{Param, StoreError, Tx};
+use crate::{Journal, Param, Row, StoreError, Tx};
 use rollcall_domain::id::BusinessId;
 use rollcall_domain::moment::Moment;
 
 crate::statements! {
-    INSERT = "INSERT INTO event (time_ms, business_id, kind, operation, object_id, request_id, before_state,
-        after_state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    INSERT = "INSERT INTO event (id, time_ms, business_id, kind, operation, object_id, request_id, before_state,
+        after_state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    /// Served by the primary keys of events and of their order.
+    LIST_AFTER = "SELECT position, time_ms, business_id, kind, operation, object_id, request_id, before_state, after_state
+        FROM {events_after $1 $2} published ORDER BY position LIMIT $2";
 }
 
 /// What kind of record changed. The numbers are those of the cursors of the original (`topology` 12.2).
@@ -47,10 +55,15 @@ pub struct EventRow {
 
 /// Stores events of one request, in order.
 pub fn insert(tx: &mut dyn Tx, time: Moment, request_id: &str, rows: &[EventRow]) -> Result<(), StoreError> {
-    let mut params = Vec::with_capacity(rows.len() * 8);
-    for row in rows {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let first = tx.number_rows(Journal::Event, rows.len())?;
+    let mut params = Vec::with_capacity(rows.len() * 9);
+    for (row, number) in rows.iter().zip(0..) {
         params.extend([
-            Param::Int(time.unix_ms()),
+            Param::from(first.map(|first| first + number)),
+            time.unix_ms().into(),
             row.business_id.get().into(),
             (row.kind as i64).into(),
             (row.operation as i64).into(),
@@ -60,5 +73,49 @@ pub fn insert(tx: &mut dyn Tx, time: Moment, request_id: &str, rows: &[EventRow]
             row.after.as_deref().into(),
         ]);
     }
-    tx.insert_many(INSERT, 8, &params)
+    tx.execute_many(INSERT, 9, &params)
+}
+
+/// An event with its position, borrowed from the row it is read from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PublishedEvent<'a> {
+    pub position: i64,
+    pub time: Moment,
+    pub business_id: BusinessId,
+    /// An [`EventKind`].
+    pub kind: i64,
+    /// An [`EventOperation`].
+    pub operation: i64,
+    pub object_id: i64,
+    pub request_id: &'a str,
+    /// JSON text.
+    pub before: Option<&'a str>,
+    /// JSON text.
+    pub after: Option<&'a str>,
+}
+
+/// Hands over the first events behind a position, 0 for all, in their order. Who goes on from the last position they saw sees
+/// every event once.
+pub fn each_after(
+    tx: &mut dyn Tx,
+    position: i64,
+    limit: usize,
+    each: &mut dyn FnMut(PublishedEvent<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    tx.query(LIST_AFTER, &[position.into(), limit.into()], &mut |row| each(read(row)?))
+}
+
+fn read(row: &dyn Row) -> Result<PublishedEvent<'_>, StoreError> {
+    Ok(PublishedEvent {
+        position: row.int(0)?,
+        time: Moment(row.int(1)?),
+        business_id: BusinessId(row.int(2)?),
+        kind: row.int(3)?,
+        operation: row.int(4)?,
+        object_id: row.int(5)?,
+        request_id: row.text(6)?,
+        before: row.text_or_null(7)?,
+        after: row.text_or_null(8)?,
+    })
 }

@@ -1,19 +1,19 @@
 //! Hosts and the modules they are in.
 
-use crate::dialect::{id_list, text_list};
 use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::id::{BusinessId, CloudAreaId, HostId, ModuleId, SetId};
 use std::collections::HashMap;
 
-/// A page and a count for one combination of filters. `$1` business, `$2` sets, `$3` modules, `$4` and `$5` limit and offset.
-/// A host is in several modules, so ids are told apart first and only those of the page are looked up.
+/// A page and a count for one combination of filters. `$1` is the business; behind it come the values of the filters in the order
+/// sets, modules, then limit and offset. A host is in several modules, so ids are told apart first and only those of the page are
+/// looked up.
 macro_rules! filtered {
-    ($filter:literal) => {
+    ($filter:literal, $limit:literal) => {
         Filtered {
             count: concat!("SELECT count(DISTINCT host_id) FROM host_module WHERE business_id = $1", $filter),
             page: concat!("SELECT id, document FROM host WHERE id IN (SELECT DISTINCT host_id FROM host_module WHERE business_id = $1",
-                $filter, " ORDER BY host_id LIMIT $4 OFFSET $5) ORDER BY id"),
+                $filter, " ORDER BY host_id", $limit, ") ORDER BY id"),
             all: concat!("SELECT id, document FROM host WHERE id IN (SELECT host_id FROM host_module WHERE business_id = $1",
                 $filter, ") ORDER BY id"),
         }
@@ -28,10 +28,10 @@ struct Filtered {
 
 /// By the bits: 1 sets, 2 modules. Served by `host_module_module` where modules are named, else by `host_module_business`.
 const FILTERED: [Filtered; 4] = [
-    filtered!(""),
-    filtered!(" AND set_id IN {ids $2}"),
-    filtered!(" AND module_id IN {ids $3}"),
-    filtered!(" AND set_id IN {ids $2} AND module_id IN {ids $3}"),
+    filtered!("", " LIMIT $2 OFFSET $3"),
+    filtered!(" AND set_id {in $2}", " LIMIT $3 OFFSET $4"),
+    filtered!(" AND module_id {in $2}", " LIMIT $3 OFFSET $4"),
+    filtered!(" AND set_id {in $2} AND module_id {in $3}", " LIMIT $4 OFFSET $5"),
 ];
 
 pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
@@ -40,26 +40,30 @@ pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
 
 crate::statements! {
     /// Served by `host_module_module`.
-    HOSTS_IN_MODULE = "SELECT host_id FROM host_module WHERE module_id = $1 AND host_id IN {ids $2}";
+    HOSTS_IN_MODULE = "SELECT host_id FROM host_module WHERE module_id = $1 AND host_id {in $2}";
     /// Served by `host_module_host`.
-    MODULES_OF_HOSTS = "SELECT host_id, module_id, business_id FROM host_module WHERE host_id IN {ids $1}
+    MODULES_OF_HOSTS = "SELECT host_id, module_id, business_id FROM host_module WHERE host_id {in $1}
         ORDER BY host_id, module_id";
     /// Served by the primary key.
-    ADDRESSES = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id IN {ids $1}";
+    ADDRESSES = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id {in $1}";
     /// Served by the primary key.
     ADDRESSES_OF_ONE = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id = $1";
     /// Served by the primary keys of both tables.
     PLACES = "SELECT module.id, module.business_id, module.set_id, module.kind, module.name, topology_set.name
-        FROM module JOIN topology_set ON topology_set.id = module.set_id WHERE module.id IN {ids $1}";
+        FROM module JOIN topology_set ON topology_set.id = module.set_id WHERE module.id {in $1}";
+    /// Served by the primary key.
+    LOCK = "{only postgres} SELECT id FROM host WHERE id {in $1} ORDER BY id FOR UPDATE";
+    /// Served by the primary key.
+    LOCK_SHARED = "{only postgres} SELECT id FROM host WHERE id {in $1} ORDER BY id FOR SHARE";
     /// Served by `host_module_host`.
-    LEAVE = "DELETE FROM host_module WHERE host_id IN {ids $1} AND module_id IN {ids $2}";
+    LEAVE = "DELETE FROM host_module WHERE host_id {in $1} AND module_id {in $2}";
     JOIN_MODULE = "INSERT INTO host_module (business_id, set_id, module_id, host_id) VALUES ($1, $2, $3, $4)";
     /// Served by `host_address_address`.
-    HOLDERS = "SELECT cloud_id, address, host_id FROM host_address WHERE address IN {texts $1}";
+    HOLDERS = "SELECT cloud_id, address, host_id FROM host_address WHERE address {in $1}";
     /// Served by `host_agent`.
-    AGENTS = "SELECT agent_id, id FROM host WHERE agent_id IS NOT NULL AND agent_id IN {texts $1}";
+    AGENTS = "SELECT agent_id, id FROM host WHERE agent_id IS NOT NULL AND agent_id {in $1}";
     /// Served by the primary key.
-    DOCUMENTS = "SELECT id, document FROM host WHERE id IN {ids $1} ORDER BY id";
+    DOCUMENTS = "SELECT id, document FROM host WHERE id {in $1} ORDER BY id";
     INSERT = "INSERT INTO host (id, cloud_id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6, agent_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     INSERT_ADDRESS = "INSERT INTO host_address (cloud_id, address, host_id) VALUES ($1, $2, $3)";
@@ -69,8 +73,21 @@ crate::statements! {
 
 /// Which of these hosts are in a module.
 pub fn in_module(tx: &mut dyn Tx, module: ModuleId, hosts: &[HostId]) -> Result<Vec<HostId>, StoreError> {
-    let hosts = id_list(hosts.iter().map(|id| id.get()));
-    tx.list(HOSTS_IN_MODULE, &[module.get().into(), Param::Text(&hosts)], |row| Ok(HostId(row.int(0)?)))
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    tx.list(HOSTS_IN_MODULE, &[module.get().into(), Param::Ids(&hosts)], |row| Ok(HostId(row.int(0)?)))
+}
+
+/// Keeps others from moving or changing these hosts until the end of the transaction, and from making instances on them. To be
+/// called before anything about them is read.
+pub fn lock(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<(), StoreError> {
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    tx.query(LOCK, &[Param::Ids(&hosts)], &mut |_| Ok(()))
+}
+
+/// Keeps others from moving or changing these hosts until the end of the transaction.
+pub fn lock_shared(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<(), StoreError> {
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    tx.query(LOCK_SHARED, &[Param::Ids(&hosts)], &mut |_| Ok(()))
 }
 
 /// A host in a module.
@@ -83,8 +100,8 @@ pub struct HostModuleRow {
 
 /// All modules that these hosts are in, host by host.
 pub fn modules_of(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<Vec<HostModuleRow>, StoreError> {
-    let hosts = id_list(hosts.iter().map(|id| id.get()));
-    tx.list(MODULES_OF_HOSTS, &[Param::Text(&hosts)], |row| {
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    tx.list(MODULES_OF_HOSTS, &[Param::Ids(&hosts)], |row| {
         Ok(HostModuleRow {
             host_id: HostId(row.int(0)?),
             module_id: ModuleId(row.int(1)?),
@@ -105,8 +122,8 @@ fn read_addresses(row: &dyn Row) -> Result<(HostId, HostAddresses), StoreError> 
 
 /// The addresses of hosts.
 pub fn addresses(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<HashMap<HostId, HostAddresses>, StoreError> {
-    let hosts = id_list(hosts.iter().map(|id| id.get()));
-    let rows = tx.list(ADDRESSES, &[Param::Text(&hosts)], read_addresses)?;
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    let rows = tx.list(ADDRESSES, &[Param::Ids(&hosts)], read_addresses)?;
     Ok(rows.into_iter().collect())
 }
 
@@ -129,8 +146,8 @@ pub struct PlaceRow {
 
 /// Modules with the names of their sets, of whatever business; those that are not there are left out.
 pub fn places(tx: &mut dyn Tx, modules: &[ModuleId]) -> Result<Vec<PlaceRow>, StoreError> {
-    let modules = id_list(modules.iter().map(|id| id.get()));
-    tx.list(PLACES, &[Param::Text(&modules)], |row| {
+    let modules: Vec<_> = modules.iter().map(|id| id.get()).collect();
+    tx.list(PLACES, &[Param::Ids(&modules)], |row| {
         Ok(PlaceRow {
             module_id: ModuleId(row.int(0)?),
             business_id: BusinessId(row.int(1)?),
@@ -144,9 +161,9 @@ pub fn places(tx: &mut dyn Tx, modules: &[ModuleId]) -> Result<Vec<PlaceRow>, St
 
 /// Takes each of these hosts out of each of these modules.
 pub fn leave(tx: &mut dyn Tx, hosts: &[HostId], modules: &[ModuleId]) -> Result<usize, StoreError> {
-    let hosts = id_list(hosts.iter().map(|id| id.get()));
-    let modules = id_list(modules.iter().map(|id| id.get()));
-    tx.execute(LEAVE, &[Param::Text(&hosts), Param::Text(&modules)])
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    let modules: Vec<_> = modules.iter().map(|id| id.get()).collect();
+    tx.execute(LEAVE, &[Param::Ids(&hosts), Param::Ids(&modules)])
 }
 
 /// A host that is put into a module.
@@ -162,7 +179,7 @@ pub struct Joining {
 pub fn join(tx: &mut dyn Tx, rows: &[Joining]) -> Result<(), StoreError> {
     let ids = |row: &Joining| [row.business_id.get(), row.set_id.get(), row.module_id.get(), row.host_id.get()];
     let params: Vec<_> = rows.iter().flat_map(ids).map(Param::Int).collect();
-    tx.insert_many(JOIN_MODULE, 4, &params)
+    tx.execute_many(JOIN_MODULE, 4, &params)
 }
 
 /// An address that one host alone may have in its cloud area.
@@ -178,8 +195,8 @@ pub fn holders_of_addresses<'a>(
     tx: &mut dyn Tx,
     addresses: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<HeldAddressRow>, StoreError> {
-    let addresses = text_list(addresses);
-    tx.list(HOLDERS, &[Param::Text(&addresses)], |row| {
+    let addresses: Vec<_> = addresses.into_iter().collect();
+    tx.list(HOLDERS, &[Param::Texts(&addresses)], |row| {
         let (cloud_id, host_id) = (CloudAreaId(row.int(0)?), HostId(row.int(2)?));
         Ok(HeldAddressRow { cloud_id, address: row.text(1)?.to_owned(), host_id })
     })
@@ -190,8 +207,8 @@ pub fn holders_of_agents<'a>(
     tx: &mut dyn Tx,
     agents: impl IntoIterator<Item = &'a str>,
 ) -> Result<HashMap<String, HostId>, StoreError> {
-    let agents = text_list(agents);
-    let rows = tx.list(AGENTS, &[Param::Text(&agents)], |row| Ok((row.text(0)?.to_owned(), HostId(row.int(1)?))))?;
+    let agents: Vec<_> = agents.into_iter().collect();
+    let rows = tx.list(AGENTS, &[Param::Texts(&agents)], |row| Ok((row.text(0)?.to_owned(), HostId(row.int(1)?))))?;
     Ok(rows.into_iter().collect())
 }
 
@@ -201,8 +218,8 @@ pub fn each_document(
     hosts: &[HostId],
     each: &mut dyn FnMut(HostId, &str) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let hosts = id_list(hosts.iter().map(|id| id.get()));
-    tx.query(DOCUMENTS, &[Param::Text(&hosts)], &mut |row| each(HostId(row.int(0)?), row.text(1)?))
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    tx.query(DOCUMENTS, &[Param::Ids(&hosts)], &mut |row| each(HostId(row.int(0)?), row.text(1)?))
 }
 
 /// A host as it is stored.
@@ -238,8 +255,8 @@ pub fn insert(tx: &mut dyn Tx, hosts: &[HostRow]) -> Result<(), StoreError> {
             addresses.extend([Param::Int(host.cloud_id.get()), address.into(), host.id.get().into()]);
         }
     }
-    tx.insert_many(INSERT, 8, &params)?;
-    tx.insert_many(INSERT_ADDRESS, 3, &addresses)
+    tx.execute_many(INSERT, 8, &params)?;
+    tx.execute_many(INSERT_ADDRESS, 3, &addresses)
 }
 
 /// What may change of a host: not its area, inner addresses and agent.
@@ -263,7 +280,7 @@ pub fn update(tx: &mut dyn Tx, hosts: &[HostUpdate]) -> Result<(), StoreError> {
             (&host.document).into(),
         ]);
     }
-    tx.insert_many(UPDATE, 4, &params)
+    tx.execute_many(UPDATE, 4, &params)
 }
 
 /// Which hosts of a business are meant.
@@ -276,7 +293,7 @@ pub struct HostFilter {
 /// How many hosts of a business match.
 pub fn count(tx: &mut dyn Tx, business: BusinessId, filter: &HostFilter) -> Result<usize, StoreError> {
     let bound = Bound::new(filter);
-    crate::engine::size(tx.number(bound.statements().count, bound.used(&bound.params(business)))?)
+    crate::engine::size(tx.number(bound.statements().count, &bound.params(business))?)
 }
 
 /// Hands over the wire documents of the hosts of a page, in order of their ids.
@@ -289,8 +306,7 @@ pub fn each_of_page(
 ) -> Result<(), StoreError> {
     let bound = Bound::new(filter);
     let mut params = bound.params(business);
-    params[3] = i64::try_from(limit).unwrap_or(i64::MAX).into();
-    params[4] = i64::try_from(start).unwrap_or(i64::MAX).into();
+    params.extend([limit, start].map(|number| Param::Int(i64::try_from(number).unwrap_or(i64::MAX))));
     tx.query(bound.statements().page, &params, &mut |row| each(row.text(1)?))
 }
 
@@ -302,20 +318,20 @@ pub fn each_of_business(
     each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let bound = Bound::new(filter);
-    tx.query(bound.statements().all, bound.used(&bound.params(business)), &mut |row| each(row.text(1)?))
+    tx.query(bound.statements().all, &bound.params(business), &mut |row| each(row.text(1)?))
 }
 
 /// A filter as parameters.
 struct Bound<'a> {
     filter: &'a HostFilter,
-    sets: String,
-    modules: String,
+    sets: Vec<i64>,
+    modules: Vec<i64>,
 }
 
 impl<'a> Bound<'a> {
     fn new(filter: &'a HostFilter) -> Self {
-        let sets = id_list(filter.set_ids.iter().flatten().map(|id| id.get()));
-        let modules = id_list(filter.module_ids.iter().flatten().map(|id| id.get()));
+        let sets: Vec<_> = filter.set_ids.iter().flatten().map(|id| id.get()).collect();
+        let modules: Vec<_> = filter.module_ids.iter().flatten().map(|id| id.get()).collect();
         Self { filter, sets, modules }
     }
 
@@ -325,16 +341,10 @@ impl<'a> Bound<'a> {
         &FILTERED[sets + 2 * modules]
     }
 
-    /// The parameters up to the last one that the filter names: an engine takes no more than a statement has.
-    fn used<'p, 'v>(&self, params: &'p [Param<'v>; 5]) -> &'p [Param<'v>] {
-        match self.filter {
-            HostFilter { module_ids: Some(_), .. } => &params[..3],
-            HostFilter { set_ids: Some(_), .. } => &params[..2],
-            _ => &params[..1],
-        }
-    }
-
-    fn params(&self, business: BusinessId) -> [Param<'_>; 5] {
-        [business.get().into(), (&self.sets).into(), (&self.modules).into(), Param::Int(0), Param::Int(0)]
+    fn params(&self, business: BusinessId) -> Vec<Param<'_>> {
+        let mut params = vec![Param::Int(business.get())];
+        params.extend(self.filter.set_ids.as_ref().map(|_| Param::Ids(&self.sets)));
+        params.extend(self.filter.module_ids.as_ref().map(|_| Param::Ids(&self.modules)));
+        params
     }
 }

@@ -27,6 +27,6 @@ pub mod set;
 pub mod sqlite;
 mod statements;
 
-pub use engine::{Engine, MayRetry, Observer, Param, Row, Stop, Store, TimeLimits, Tx, Work};
+pub use engine::{Engine, Journal, MayRetry, Observer, Param, ReadRun, Row, Stop, Store, TimeLimits, Tx, Work};
 pub use error::StoreError;
 pub use statements::{every_statement, serving_statements};

@@ -37,6 +37,16 @@ pub(crate) fn version(tx: &mut dyn Tx) -> Result<i64, StoreError> {
     }
 }
 
+/// Fails when the schema is that of a newer program.
+pub(crate) fn refuse_newer(version: i64) -> Result<(), StoreError> {
+    let newest = newest();
+    if version <= newest {
+        return Ok(());
+    }
+    let text = format!("its schema is version {version}, this program knows {newest}: use a newer program");
+    Err(StoreError::Unavailable(text))
+}
+
 pub(crate) fn set_version(tx: &mut dyn Tx, version: i64) -> Result<(), StoreError> {
     tx.execute(WRITE_VERSION, &[Param::Text(&version.to_string())]).map(|_| ())
 }

@@ -1,6 +1,5 @@
 //! Modules of sets.
 
-use crate::dialect::id_list;
 use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, SetId};
 use rollcall_domain::module::NewModule;
@@ -10,7 +9,7 @@ crate::statements! {
     FIND = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module WHERE id = $1";
     /// Served by the primary key.
     LIST_BY_ID = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
-        WHERE id IN {ids $1} ORDER BY id";
+        WHERE id {in $1} ORDER BY id";
     /// Served by `module_business`.
     LIST = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
         WHERE business_id = $1 ORDER BY id";
@@ -68,8 +67,8 @@ pub fn find(tx: &mut dyn Tx, id: ModuleId) -> Result<Option<ModuleRow>, StoreErr
 
 /// Modules by their ids, of whatever business; those that are not there are left out.
 pub fn list(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleRow>, StoreError> {
-    let ids = id_list(ids.iter().map(|id| id.get()));
-    tx.list(LIST_BY_ID, &[Param::Text(&ids)], read)
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.list(LIST_BY_ID, &[Param::Ids(&ids)], read)
 }
 
 /// All modules of a business, in order of their ids.
@@ -143,5 +142,5 @@ pub fn insert(tx: &mut dyn Tx, modules: &[NewModule]) -> Result<(), StoreError> 
             (&module.document).into(),
         ]);
     }
-    tx.insert_many(INSERT, 8, &params)
+    tx.execute_many(INSERT, 8, &params)
 }

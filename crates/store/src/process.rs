@@ -1,6 +1,5 @@
 //! Processes with their relations: both stand in one row, so that one cannot be without the other (`instances I-1`, `I-2`).
 
-use crate::dialect::id_list;
 use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
 use rollcall_domain::process::{NewProcess, ProcessKeys};
@@ -11,14 +10,14 @@ crate::statements! {
         FROM process WHERE business_id = $1 AND service_instance_id = $2 ORDER BY id";
     /// Served by `process_name`.
     LIST_OF_INSTANCES = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields
-        FROM process WHERE business_id = $1 AND service_instance_id IN {ids $2} ORDER BY service_instance_id, id";
+        FROM process WHERE business_id = $1 AND service_instance_id {in $2} ORDER BY service_instance_id, id";
     /// Served by `process_name`.
     KEYS_OF_INSTANCE = "SELECT name, func_name, start_param FROM process
         WHERE business_id = $1 AND service_instance_id = $2";
     INSERT = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
         start_param, fixed_fields, extra_fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     /// Served by `process_name`.
-    DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id IN {ids $2}";
+    DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id {in $2}";
 }
 
 /// A stored process, borrowed from the row it is read from.
@@ -68,8 +67,8 @@ pub fn each_of_instances(
     instances: &[ServiceInstanceId],
     each: &mut dyn FnMut(ProcessRow<'_>),
 ) -> Result<(), StoreError> {
-    let ids = id_list(instances.iter().map(|id| id.get()));
-    tx.query(LIST_OF_INSTANCES, &[business.get().into(), Param::Text(&ids)], &mut |row| {
+    let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
+    tx.query(LIST_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
         each(read(row)?);
         Ok(())
     })
@@ -117,7 +116,7 @@ pub fn insert(tx: &mut dyn Tx, processes: &[PlacedProcess<'_>]) -> Result<(), St
             (&process.extra_fields).into(),
         ]);
     }
-    tx.insert_many(INSERT, 10, &params)
+    tx.execute_many(INSERT, 10, &params)
 }
 
 /// Removes every process of these instances.
@@ -126,6 +125,6 @@ pub fn delete_of_instances(
     business: BusinessId,
     instances: &[ServiceInstanceId],
 ) -> Result<usize, StoreError> {
-    let ids = id_list(instances.iter().map(|id| id.get()));
-    tx.execute(DELETE_OF_INSTANCES, &[business.get().into(), Param::Text(&ids)])
+    let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
+    tx.execute(DELETE_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)])
 }

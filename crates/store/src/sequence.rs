@@ -46,20 +46,29 @@ impl Sequence {
 /// Takes `count` ids in a row and answers the first of them. Ids start at 1.
 pub fn take(tx: &mut dyn Tx, sequence: Sequence, count: usize) -> Result<i64, StoreError> {
     let count = i64::try_from(count).map_err(|_| StoreError::Defect("too many ids at once".into()))?;
-    let name = sequence.name();
-    let params = [name.into(), count.into()];
-    // Not `RETURNING`: for it SQLite keeps copies of the pages it changes, which costs more than a second statement. The update
-    // holds the row, so nobody comes between the two.
-    if tx.execute(TAKE, &params)? == 0 {
-        tx.execute(START, &[name.into(), 1.into()])?;
-        tx.execute(TAKE, &params)?;
-    }
-    let next = tx.number(NEXT, &[name.into()])?;
-    Ok(next - count)
+    tx.take_ids(sequence.name(), count)
 }
 
 /// Makes sure that ids up to and including this one are not given out.
 pub fn reserve_up_to(tx: &mut dyn Tx, sequence: Sequence, id: i64) -> Result<(), StoreError> {
-    tx.execute(START, &[sequence.name().into(), 1.into()])?;
-    tx.execute(RAISE, &[sequence.name().into(), (id + 1).into()]).map(|_| ())
+    tx.reserve_ids(sequence.name(), id)
+}
+
+/// Takes numbers from the counter's row, for engines.
+pub(crate) fn take_from_row(tx: &mut dyn Tx, counter: &str, count: i64) -> Result<i64, StoreError> {
+    let params = [counter.into(), count.into()];
+    // Not `RETURNING`: for it SQLite keeps copies of the pages it changes, which costs more than a second statement. The update
+    // holds the row, so nobody comes between the two.
+    if tx.execute(TAKE, &params)? == 0 {
+        tx.execute(START, &[counter.into(), 1.into()])?;
+        tx.execute(TAKE, &params)?;
+    }
+    let next = tx.number(NEXT, &[counter.into()])?;
+    Ok(next - count)
+}
+
+/// Raises the counter's row, for engines.
+pub(crate) fn reserve_in_row(tx: &mut dyn Tx, counter: &str, id: i64) -> Result<(), StoreError> {
+    tx.execute(START, &[counter.into(), 1.into()])?;
+    tx.execute(RAISE, &[counter.into(), (id + 1).into()]).map(|_| ())
 }

@@ -48,5 +48,5 @@ pub fn insert(tx: &mut dyn Tx, categories: &[ServiceCategory]) -> Result<(), Sto
             i64::from(category.is_built_in).into(),
         ]);
     }
-    tx.insert_many(INSERT, 6, &params)
+    tx.execute_many(INSERT, 6, &params)
 }

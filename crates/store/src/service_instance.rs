@@ -1,6 +1,5 @@
 //! Service instances.
 
-use crate::dialect::id_list;
 use crate::{Param, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
 use rollcall_domain::service_instance::NewServiceInstance;
@@ -36,12 +35,12 @@ struct Filtered {
 const FILTERED: [Filtered; 8] = [
     filtered!("", " LIMIT $3 OFFSET $4"),
     filtered!(" AND module_id = $3", " LIMIT $4 OFFSET $5"),
-    filtered!(" AND host_id IN {ids $3}", " LIMIT $4 OFFSET $5"),
-    filtered!(" AND module_id = $3 AND host_id IN {ids $4}", " LIMIT $5 OFFSET $6"),
-    filtered!(" AND id IN {ids $3}", " LIMIT $4 OFFSET $5"),
-    filtered!(" AND module_id = $3 AND id IN {ids $4}", " LIMIT $5 OFFSET $6"),
-    filtered!(" AND host_id IN {ids $3} AND id IN {ids $4}", " LIMIT $5 OFFSET $6"),
-    filtered!(" AND module_id = $3 AND host_id IN {ids $4} AND id IN {ids $5}", " LIMIT $6 OFFSET $7"),
+    filtered!(" AND host_id {in $3}", " LIMIT $4 OFFSET $5"),
+    filtered!(" AND module_id = $3 AND host_id {in $4}", " LIMIT $5 OFFSET $6"),
+    filtered!(" AND id {in $3}", " LIMIT $4 OFFSET $5"),
+    filtered!(" AND module_id = $3 AND id {in $4}", " LIMIT $5 OFFSET $6"),
+    filtered!(" AND host_id {in $3} AND id {in $4}", " LIMIT $5 OFFSET $6"),
+    filtered!(" AND module_id = $3 AND host_id {in $4} AND id {in $5}", " LIMIT $6 OFFSET $7"),
 ];
 
 pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
@@ -50,14 +49,20 @@ pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
 
 crate::statements! {
     /// Served by the primary key.
-    FIND = "SELECT business_id, module_id, host_id, service_template_id, name FROM service_instance WHERE id = $1";
+    LOCATE = "SELECT business_id FROM {service_instance_locator} WHERE id = $1";
+    /// Served by the primary key.
+    LOCK = "SELECT business_id, module_id, host_id, service_template_id, name FROM service_instance
+        WHERE business_id = $1 AND id = $2 {for update}";
     INSERT = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
         VALUES ($1, $2, $3, $4, 0, $5, $6)";
     /// Served by `service_instance_host`.
     LIST_LEAVING = "SELECT id, module_id, host_id, name, document FROM service_instance
-        WHERE business_id = $1 AND host_id IN {ids $2} AND module_id NOT IN {ids $3} ORDER BY id";
+        WHERE business_id = $1 AND host_id {in $2} AND module_id {not in $3} ORDER BY id {for update}";
     /// Served by the primary key.
-    DELETE = "DELETE FROM service_instance WHERE business_id = $1 AND id IN {ids $2}";
+    DELETE = "DELETE FROM service_instance WHERE business_id = $1 AND id {in $2}";
+    INSERT_LOCATOR = "{only postgres} INSERT INTO service_instance_locator (id, business_id) VALUES ($1, $2)";
+    /// Served by the primary key.
+    DELETE_LOCATOR = "{only postgres} DELETE FROM service_instance_locator WHERE id {in $1}";
 }
 
 /// The key columns of an instance.
@@ -71,9 +76,18 @@ pub struct ServiceInstanceRow {
     pub name: String,
 }
 
-/// An instance by its id, of whatever business.
-pub fn find(tx: &mut dyn Tx, id: ServiceInstanceId) -> Result<Option<ServiceInstanceRow>, StoreError> {
-    tx.find(FIND, &[id.get().into()], |row| {
+/// The business of an instance.
+pub fn locate(tx: &mut dyn Tx, id: ServiceInstanceId) -> Result<Option<BusinessId>, StoreError> {
+    tx.find(LOCATE, &[id.get().into()], |row| Ok(BusinessId(row.int(0)?)))
+}
+
+/// An instance of a business, kept as it is until the end of the transaction: nobody else changes it or its processes.
+pub fn lock(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    id: ServiceInstanceId,
+) -> Result<Option<ServiceInstanceRow>, StoreError> {
+    tx.find(LOCK, &[business.get().into(), id.get().into()], |row| {
         Ok(ServiceInstanceRow {
             business_id: BusinessId(row.int(0)?),
             module_id: ModuleId(row.int(1)?),
@@ -97,7 +111,9 @@ pub fn insert(tx: &mut dyn Tx, instances: &[(NewServiceInstance<'_>, String)]) -
             document.into(),
         ]);
     }
-    tx.insert_many(INSERT, 6, &params)
+    tx.execute_many(INSERT, 6, &params)?;
+    let places = instances.iter().flat_map(|(it, _)| [Param::Int(it.id.get()), Param::Int(it.business_id.get())]);
+    tx.execute_many(INSERT_LOCATOR, 2, &places.collect::<Vec<_>>())
 }
 
 /// Which instances of a business are meant.
@@ -147,14 +163,14 @@ pub fn each_of_page(
 /// A filter as parameters.
 struct Bound<'a> {
     filter: &'a ServiceInstanceFilter,
-    hosts: String,
-    ids: String,
+    hosts: Vec<i64>,
+    ids: Vec<i64>,
 }
 
 impl<'a> Bound<'a> {
     fn new(filter: &'a ServiceInstanceFilter) -> Self {
-        let hosts = id_list(filter.host_ids.iter().flatten().map(|id| id.get()));
-        let ids = id_list(filter.ids.iter().flatten().map(|id| id.get()));
+        let hosts: Vec<_> = filter.host_ids.iter().flatten().map(|id| id.get()).collect();
+        let ids: Vec<_> = filter.ids.iter().flatten().map(|id| id.get()).collect();
         Self { filter, hosts, ids }
     }
 
@@ -167,8 +183,8 @@ impl<'a> Bound<'a> {
     fn params(&self, business: BusinessId) -> Vec<Param<'_>> {
         let mut params = vec![business.get().into(), (&self.filter.name_contains).into()];
         params.extend(self.filter.module_id.map(|module| Param::Int(module.get())));
-        params.extend(self.filter.host_ids.as_ref().map(|_| Param::Text(&self.hosts)));
-        params.extend(self.filter.ids.as_ref().map(|_| Param::Text(&self.ids)));
+        params.extend(self.filter.host_ids.as_ref().map(|_| Param::Ids(&self.hosts)));
+        params.extend(self.filter.ids.as_ref().map(|_| Param::Ids(&self.ids)));
         params
     }
 }
@@ -184,16 +200,16 @@ pub struct LeavingInstance {
     pub document: String,
 }
 
-/// The instances of these hosts in modules other than those that stay.
+/// The instances of these hosts in modules other than those that stay, kept as they are until the end of the transaction.
 pub fn list_leaving(
     tx: &mut dyn Tx,
     business: BusinessId,
     hosts: &[HostId],
     staying: &[ModuleId],
 ) -> Result<Vec<LeavingInstance>, StoreError> {
-    let hosts = id_list(hosts.iter().map(|id| id.get()));
-    let staying = id_list(staying.iter().map(|id| id.get()));
-    tx.list(LIST_LEAVING, &[business.get().into(), (&hosts).into(), (&staying).into()], |row| {
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    let staying: Vec<_> = staying.iter().map(|id| id.get()).collect();
+    tx.list(LIST_LEAVING, &[business.get().into(), Param::Ids(&hosts), Param::Ids(&staying)], |row| {
         Ok(LeavingInstance {
             id: ServiceInstanceId(row.int(0)?),
             module_id: ModuleId(row.int(1)?),
@@ -206,6 +222,7 @@ pub fn list_leaving(
 
 /// Removes instances; their processes must have gone before.
 pub fn delete(tx: &mut dyn Tx, business: BusinessId, ids: &[ServiceInstanceId]) -> Result<usize, StoreError> {
-    let ids = id_list(ids.iter().map(|id| id.get()));
-    tx.execute(DELETE, &[business.get().into(), (&ids).into()])
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.execute(DELETE_LOCATOR, &[Param::Ids(&ids)])?;
+    tx.execute(DELETE, &[business.get().into(), Param::Ids(&ids)])
 }

@@ -102,5 +102,5 @@ pub fn insert(tx: &mut dyn Tx, sets: &[NewSet]) -> Result<(), StoreError> {
             (&set.document).into(),
         ]);
     }
-    tx.insert_many(INSERT, 7, &params)
+    tx.execute_many(INSERT, 7, &params)
 }

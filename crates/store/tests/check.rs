@@ -164,18 +164,18 @@ fn damaged_hosts_are_found() {
 
 #[test]
 fn damaged_histories_are_found() {
-    check("DELETE FROM event WHERE position = 3", "event", 4, "before it is missing");
-    check("DELETE FROM event WHERE position = 2", "process", 1, "created once");
-    check("DELETE FROM event WHERE position = 1", "service_instance", 1, "created once");
-    check("DELETE FROM event WHERE position = 4", "process", 2, "gone and no event");
-    check("UPDATE event SET object_id = 1 WHERE position = 3", "process", 1, "created once");
-    check("DELETE FROM event WHERE position = 5", "host", 1, "created once");
-    check("DELETE FROM event WHERE position = 6", "host_module", 1, "as many modules");
-    check("DELETE FROM event WHERE position = 7", "topology_set", 2, "created once");
-    check("DELETE FROM event WHERE position = 8", "module", 4, "created once");
+    check("DELETE FROM event WHERE id = 3", "event", 4, "before it is missing");
+    check("DELETE FROM event WHERE id = 2", "process", 1, "created once");
+    check("DELETE FROM event WHERE id = 1", "service_instance", 1, "created once");
+    check("DELETE FROM event WHERE id = 4", "process", 2, "gone and no event");
+    check("UPDATE event SET object_id = 1 WHERE id = 3", "process", 1, "created once");
+    check("DELETE FROM event WHERE id = 5", "host", 1, "created once");
+    check("DELETE FROM event WHERE id = 6", "host_module", 1, "as many modules");
+    check("DELETE FROM event WHERE id = 7", "topology_set", 2, "created once");
+    check("DELETE FROM event WHERE id = 8", "module", 4, "created once");
     check("UPDATE business SET id = 9", "business", 9, "created once");
     check("DELETE FROM host_address", "host", 1, "not reserved");
-    check("UPDATE event SET operation = 2 WHERE position = 1", "event", 1, "states");
+    check("UPDATE event SET operation = 2 WHERE id = 1", "event", 1, "states");
     check("UPDATE audit SET request_id = 'r2'", "event", 1, "no audit entry");
     check("UPDATE audit SET request_id = 'r2'", "audit", 1, "no event");
     check("UPDATE audit SET resource_id = 2", "process", 1, "audit of its service instance");

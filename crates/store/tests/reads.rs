@@ -12,7 +12,10 @@ use support::Folder;
 const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000)
     SELECT count(*) FROM n";
 
-fn read<T>(store: &Store, work: impl FnMut(&mut dyn Tx) -> Result<T, StoreError>) -> Result<T, StoreError> {
+fn read<T: Send>(
+    store: &Store,
+    work: impl FnMut(&mut dyn Tx) -> Result<T, StoreError> + Send,
+) -> Result<T, StoreError> {
     store.read(true, work)
 }
 

@@ -35,7 +35,12 @@ fn migrated() -> (Folder, Connection) {
 
 /// The steps of SQLite's plan that read a table or an index from end to end.
 fn scans(connection: &Connection, sql: &str) -> Vec<String> {
-    let explain = format!("EXPLAIN QUERY PLAN {}", for_sqlite(sql));
+    let sql = for_sqlite(sql);
+    if sql.is_empty() {
+        // For another engine.
+        return Vec::new();
+    }
+    let explain = format!("EXPLAIN QUERY PLAN {sql}");
     let mut statement = connection.prepare(&explain).unwrap();
     let mut rows = statement.raw_query();
     let mut scans = Vec::new();
@@ -91,6 +96,6 @@ fn the_refusal_of_scans_sees_what_it_should() {
     check("SELECT count(*) FROM event", 1);
     check("SELECT p.id FROM process p JOIN host h ON h.id = p.host_id WHERE p.name = $1", 1);
     check("DELETE FROM audit WHERE time_ms < $1", 1);
-    check("SELECT id FROM host WHERE id IN {ids $1}", 0);
+    check("SELECT id FROM host WHERE id {in $1}", 0);
     check("SELECT name FROM setting", 0);
 }

@@ -231,7 +231,7 @@ fn nothing_is_written_outside_of_a_transaction_by_work_that_overlooks_its_loss()
         for _ in 0..2 {
             let _ = put_setting(tx, "overlooks", "put");
         }
-        let _ = tx.insert_many("INSERT INTO setting (name, value) VALUES ($1, $1)", 1, &["overlooks".into()]);
+        let _ = tx.execute_many("INSERT INTO setting (name, value) VALUES ($1, $1)", 1, &["overlooks".into()]);
         let _ = tx.number("INSERT INTO setting (name, value) VALUES ('overlooks', '') RETURNING 1", &[]);
         Ok(())
     });

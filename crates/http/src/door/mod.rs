@@ -90,7 +90,7 @@ impl Heard {
 pub(crate) async fn answer(state: &State, peer: IpAddr, head: &Parts, body: BodyRead) -> Answer {
     let begun = Instant::now();
     let asked = asked(state, peer, head);
-    if let Some(page) = crate::pages::answer(&asked_page(&asked), state) {
+    if let Some(page) = crate::pages::answer(&asked_page(&asked), state).await {
         return page;
     }
     let heard = match way_in(&asked) {

@@ -20,7 +20,7 @@ const COUNTS: [(&str, &str); 12] = [
     ("audit", "SELECT count(*) FROM audit"),
     ("last audit", "SELECT coalesce(max(id), 0) FROM audit"),
     ("event", "SELECT count(*) FROM event"),
-    ("last event", "SELECT coalesce(max(position), 0) FROM event"),
+    ("last event", "SELECT coalesce(max(id), 0) FROM event"),
 ];
 
 /// How many rows there are of everything.
@@ -227,7 +227,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("deleted processes without their one event of deletion, which carries the last state",
      "SELECT count(*) FROM event e WHERE e.kind = 9 AND e.operation = 1
         AND e.object_id NOT IN (SELECT id FROM process) AND 1 <> (SELECT count(*) FROM event d
-        WHERE d.kind = 9 AND d.operation = 3 AND d.object_id = e.object_id AND d.position > e.position
+        WHERE d.kind = 9 AND d.operation = 3 AND d.object_id = e.object_id AND d.id > e.id
         AND json(d.before_state) = json(e.after_state))"),
     ("instances without their one audit entry of creation",
      "SELECT count(*) FROM service_instance s WHERE 1 <> (SELECT count(*) FROM audit a

@@ -28,14 +28,16 @@ struct Done {
 
 impl Backup {
     pub fn run(self, global: &Global) -> Result<(), End> {
-        let place = global.place()?;
-        place.require()?;
+        let (config, place) = global.place()?;
+        let file = place
+            .file("backup", "copy a database with pg_dump or pg_basebackup, or into a file with `rollcall copy`")?;
+        place.require(&config)?;
         let backup = self.to.display().to_string();
         if self.to.exists() {
             return Err(End::Failed(anyhow::anyhow!("{backup} exists already")));
         }
-        output::note(format_args!("copying {} to {backup}", place.0.display()));
-        Sqlite::backup(&place.0, &self.to)?;
+        output::note(format_args!("copying {} to {backup}", file.display()));
+        Sqlite::backup(file, &self.to)?;
         let size_bytes = std::fs::metadata(&self.to)?.len();
         if global.json {
             return output::say_json(&Done { backup, size_bytes });

@@ -3,6 +3,7 @@
 use super::Global;
 use crate::end::End;
 use crate::output;
+use crate::place::Place;
 use clap::Args;
 use rollcall_store::check::{self, Finding};
 use rollcall_store::sqlite::Sqlite;
@@ -15,7 +16,7 @@ use serde::Serialize;
   rollcall check
   rollcall check --json --store sqlite:backup.sqlite
 
-Asks SQLite for the integrity of the file, then every rule that the record keeps. Changes nothing. Ends with 3 when it finds
+Asks SQLite for the integrity of the file where there is one, then every rule that the record keeps. Changes nothing. Ends with 3 when it finds
 something.")]
 pub struct Check;
 
@@ -36,25 +37,30 @@ struct Report<'a> {
 
 impl Check {
     pub fn run(self, global: &Global) -> Result<(), End> {
-        let place = global.place()?;
-        place.require()?;
-        output::note(format_args!("checking the file {}", place.0.display()));
-        let mut of_file = Sqlite::integrity(&place.0).or_else(|error| match error {
-            StoreError::Unreadable(what) => Ok(vec![what]),
-            error => Err(error),
-        })?;
+        let (config, place) = global.place()?;
+        place.require(&config)?;
+        let mut of_file = match &place {
+            Place::File(file) => {
+                output::note(format_args!("checking the file {}", file.display()));
+                Sqlite::integrity(file).or_else(|error| match error {
+                    StoreError::Unreadable(what) => Ok(vec![what]),
+                    error => Err(error),
+                })?
+            }
+            // The database looks after its own files.
+            Place::Database(_) => Vec::new(),
+        };
         let mut findings: Vec<Finding> = Vec::new();
         // In a damaged file a rule would tell of rows that are not there.
         if of_file.is_empty() {
-            let version = Sqlite::schema_version(&place.0)?;
-            let newest = migrate::newest();
+            let (version, newest) = (place.schema_version(&config)?, migrate::newest());
             if version != newest {
-                let text = "the schema is version {version}, this program checks {newest}; a server of this version brings it up to date";
-                let text = text.replace("{version}", &version.to_string());
-                return Err(End::Failed(anyhow::anyhow!(text.replace("{newest}", &newest.to_string()))));
+                return Err(End::Failed(anyhow::anyhow!(
+                    "the schema is version {version}, this program checks {newest}; a server of this version brings it up to date"
+                )));
             }
             output::note(format_args!("asking {} rules", check::rule_count()));
-            let opened = place.open()?;
+            let opened = place.open(&config)?;
             match opened.store.read(true, |tx| check::run(tx, &mut |_| {})) {
                 Ok(found) => findings = found,
                 Err(StoreError::Unreadable(what)) => of_file.push(what),

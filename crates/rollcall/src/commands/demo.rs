@@ -6,7 +6,7 @@ use crate::clock;
 use crate::config::{Log, LogFormat};
 use crate::end::End;
 use crate::output;
-use crate::place::{OpenStore, open_or_make};
+use crate::place::{OpenStore, with_built_in_data};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use rollcall_app::access::Access;
@@ -15,8 +15,8 @@ use rollcall_app::{Caller, Context, Input, Limits, OpError, Operation, directory
 use rollcall_domain::json::{self, Json};
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_http::{Metrics, ServeError, Server, Settings};
-use rollcall_store::TimeLimits;
-use rollcall_store::sqlite::Options;
+use rollcall_store::sqlite::{Options, Sqlite};
+use rollcall_store::{Store, TimeLimits};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::ErrorKind;
@@ -47,7 +47,8 @@ impl Demo {
         let folder = tempfile::Builder::new().prefix("rollcall-demo-").tempdir()?;
         let now = clock::now();
         let options = Options::new(folder.path().join("demo.sqlite"));
-        let opened = open_or_make(options, TimeLimits::default(), Zone::DEFAULT_NAME, now)?;
+        let store = Store::new(Arc::new(Sqlite::open(options)?), TimeLimits::default());
+        let opened = with_built_in_data(store, Zone::DEFAULT_NAME, now)?;
         let (secret, token) = (Secret::random()?, Secret::random()?);
         let (app_secret, user_token) = (secret.clone(), token.clone());
         opened.write(move |tx| {

@@ -4,7 +4,7 @@ use super::Global;
 use crate::clock;
 use crate::end::End;
 use crate::output;
-use crate::place::Place;
+use crate::place::Use;
 use clap::Args;
 use rollcall_app::directory::{self, DirectoryError};
 use rollcall_app::secret::Secret;
@@ -37,10 +37,9 @@ struct Made<'a> {
 
 impl Init {
     pub fn run(self, global: &Global) -> Result<(), End> {
-        let config = global.load(Vec::new())?;
-        let place = Place::parse(&config.store)?;
+        let (config, place) = global.place()?;
         let now = clock::now();
-        let opened = place.open_or_make(&config, now)?;
+        let opened = place.open_or_make(&config, Use::Tool, None, now)?;
         let token = Secret::random()?;
         let (user, given, force) = (self.user.clone(), token.clone(), self.force);
         let made = opened.write(move |tx| {
@@ -56,7 +55,7 @@ impl Init {
             let there = there.join(", ");
             anyhow::anyhow!("the store has an administrator already ({there}); --force makes one more")
         })?;
-        let store = format!("sqlite:{}", place.0.display());
+        let store = place.to_string();
         let (user, token) = (row.user.as_str(), token.reveal());
         if global.json {
             return output::say_json(&Made { store, user, token_id: row.id, token });

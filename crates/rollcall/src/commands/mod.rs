@@ -44,8 +44,9 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Args)]
 pub struct Global {
-    /// The store [default: sqlite:rollcall.sqlite, or that of ROLLCALL_STORE or the configuration]
-    #[arg(long, global = true, value_name = "sqlite:FILE")]
+    /// The store, sqlite:FILE or postgres://USER@HOST:PORT/DATABASE [default: sqlite:rollcall.sqlite, or that of ROLLCALL_STORE or the
+    /// configuration]
+    #[arg(long, global = true, value_name = "STORE")]
     store: Option<String>,
 
     /// The configuration file, see `rollcall serve --print-config`
@@ -106,13 +107,16 @@ impl Global {
         Config::load(self.config.as_deref(), environment, flags)
     }
 
-    /// Where the store is.
-    fn place(&self) -> Result<Place, End> {
-        Place::parse(&self.load(Vec::new())?.store)
+    /// The configuration, and where the store is.
+    fn place(&self) -> Result<(Config, Place), End> {
+        let config = self.load(Vec::new())?;
+        let place = Place::parse(&config.store, &config)?;
+        Ok((config, place))
     }
 
     /// The store, which must exist.
     fn open(&self) -> Result<OpenStore, End> {
-        self.place()?.open()
+        let (config, place) = self.place()?;
+        place.open(&config)
     }
 }

@@ -33,16 +33,17 @@ struct Done {
 
 impl Restore {
     pub fn run(self, global: &Global) -> Result<(), End> {
-        let place = global.place()?;
-        let (store, from) = (place.0.display().to_string(), self.from.display().to_string());
+        let (_, place) = global.place()?;
+        let file = place.file("restore", "restore a database with its own tools, or fill it with `rollcall copy`")?;
+        let (store, from) = (file.display().to_string(), self.from.display().to_string());
         if !self.from.is_file() {
             return Err(End::Failed(anyhow::anyhow!("there is no file {from}")));
         }
-        if place.0.exists() {
+        if file.exists() {
             let plan = format!("Everything in {store} will be replaced by what is in {from}.");
             output::confirm(&plan, self.yes)?;
         }
-        Sqlite::restore(&self.from, &place.0)?;
+        Sqlite::restore(&self.from, file)?;
         if global.json {
             return output::say_json(&Done { store, restored_from: from });
         }

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::config::{Config, Flag, Log, LogFormat};
 use crate::end::End;
 use crate::output;
-use crate::place::{OpenStore, Place, open_or_make};
+use crate::place::{OpenStore, Place, Use};
 use clap::Args;
 use rollcall_http::{Metrics, Server};
 use std::io::IsTerminal as _;
@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
   rollcall serve
   rollcall serve --print-config > rollcall.toml && rollcall serve --config rollcall.toml
   rollcall serve --dev --store sqlite:try.sqlite --listen 127.0.0.1:8090
+  rollcall serve --store postgres://rollcall@db1,db2/rollcall
   ROLLCALL_LOG_FORMAT=json rollcall serve
 
 Flags win over the environment, the environment over the file, the file over the defaults.
@@ -58,16 +59,14 @@ impl Serve {
         }
         let config = global.load(self.flags())?;
         config.refuse_unsafe()?;
-        let place = Place::parse(&config.store)?;
+        let place = Place::parse(&config.store, &config)?;
         start_log(&config.log)?;
         let unknown = Config::unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
         if !unknown.is_empty() {
             tracing::warn!(?unknown, "environment variables that mean nothing to this program");
         }
         let metrics = Arc::new(Metrics::new());
-        let (mut options, limits) = config.sqlite(&place.0);
-        options.observer = Some(metrics.writer());
-        let opened = open_or_make(options, limits, &config.time_zone, clock::now())?;
+        let opened = place.open_or_make(&config, Use::Server, Some(metrics.writer()), clock::now())?;
         if config.dev {
             tracing::warn!("development mode: every caller from this machine is an administrator");
         } else if opened.read(rollcall_app::directory::list_administrators)?.is_empty() {
@@ -77,7 +76,7 @@ impl Serve {
             let (settings, OpenStore { store, zone }) = (config.settings(), opened);
             let server = Server::bind(settings, store, zone, metrics, clock::clock()).await?;
             let address = server.local_addr();
-            tracing::info!(%address, store = %place.0.display(), "listening on http://{address}");
+            tracing::info!(%address, store = %place, "listening on http://{address}");
             server.run(stop_signal()?).await;
             tracing::info!("stopped");
             Ok(())

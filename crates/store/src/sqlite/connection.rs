@@ -1,8 +1,9 @@
 //! One SQLite connection as a [`Tx`], with cached statements and a deadline.
 
 use super::Options;
-use crate::engine::{Param, Row, Tx};
-use crate::{StoreError, dialect};
+use crate::engine::{Journal, Param, Row, Tx};
+use crate::{StoreError, dialect, sequence};
+use rollcall_domain::json;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{ErrorCode, OpenFlags, ffi};
@@ -156,7 +157,10 @@ impl Connection {
 
     /// Runs a statement that is not worth a place in the cache: a step of a migration.
     pub(super) fn execute_once(&mut self, sql: &str) -> Result<(), StoreError> {
-        self.inner.execute(&dialect::for_sqlite(sql), []).map(|_| ()).map_err(translate)
+        match dialect::for_sqlite(sql).as_str() {
+            "" => Ok(()),
+            sql => self.inner.execute(sql, []).map(|_| ()).map_err(translate),
+        }
     }
 
     pub(super) fn has_table(&self, name: &str) -> Result<bool, StoreError> {
@@ -186,21 +190,24 @@ impl Connection {
         Ok(if lines == ["ok"] { Vec::new() } else { lines })
     }
 
-    /// The prepared statement with its values bound.
+    /// The prepared statement with its values bound; nothing where the statement is only for another engine.
     fn prepare(
         &mut self,
         sql: &'static str,
         params: &[Param<'_>],
-    ) -> Result<rusqlite::CachedStatement<'_>, StoreError> {
+    ) -> Result<Option<rusqlite::CachedStatement<'_>>, StoreError> {
         // Without a transaction the statement would be committed at once, whatever becomes of the rest of its unit of work.
         if self.begun && !self.in_transaction() {
             return Err(StoreError::Unavailable(TRANSACTION_LOST.into()));
         }
         let key = (sql.as_ptr() as usize, sql.len());
         let translated = self.translated.entry(key).or_insert_with(|| dialect::for_sqlite(sql).into_boxed_str());
+        if translated.is_empty() {
+            return Ok(None);
+        }
         let mut statement = self.inner.prepare_cached(translated).map_err(translate)?;
         bind(&mut statement, params)?;
-        Ok(statement)
+        Ok(Some(statement))
     }
 
     fn error(&self, error: rusqlite::Error) -> StoreError {
@@ -230,10 +237,27 @@ fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> 
             Param::Null => statement.raw_bind_parameter(i + 1, rusqlite::types::Null),
             Param::Int(number) => statement.raw_bind_parameter(i + 1, number),
             Param::Text(text) => statement.raw_bind_parameter(i + 1, text),
+            Param::Ids(ids) => statement.raw_bind_parameter(i + 1, list(ids.iter(), |out, id| *out += &id.to_string())),
+            Param::Texts(texts) => {
+                statement.raw_bind_parameter(i + 1, list(texts.iter(), |out, text| json::write_text(out, text)))
+            }
         };
         bound.map_err(translate)?;
     }
     Ok(())
+}
+
+/// A list as the JSON text that `json_each` takes apart.
+fn list<T>(items: impl Iterator<Item = T>, write: impl Fn(&mut String, T)) -> String {
+    let mut text = String::from("[");
+    for (i, item) in items.enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        write(&mut text, item);
+    }
+    text.push(']');
+    text
 }
 
 impl Tx for Connection {
@@ -243,7 +267,9 @@ impl Tx for Connection {
         params: &[Param<'_>],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut statement = self.prepare(sql, params)?;
+        let Some(mut statement) = self.prepare(sql, params)? else {
+            return Ok(());
+        };
         let mut rows = statement.raw_query();
         let failed = loop {
             match rows.next() {
@@ -258,16 +284,31 @@ impl Tx for Connection {
     }
 
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<usize, StoreError> {
-        self.prepare(sql, params)?.raw_execute().map_err(translate)
+        self.prepare(sql, params)?.map_or(Ok(0), |mut statement| statement.raw_execute()).map_err(translate)
     }
 
-    fn insert_many(&mut self, sql: &'static str, width: usize, params: &[Param<'_>]) -> Result<(), StoreError> {
+    fn take_ids(&mut self, counter: &'static str, count: i64) -> Result<i64, StoreError> {
+        sequence::take_from_row(self, counter, count)
+    }
+
+    fn reserve_ids(&mut self, counter: &'static str, id: i64) -> Result<(), StoreError> {
+        sequence::reserve_in_row(self, counter, id)
+    }
+
+    /// The one writer numbers rows as it inserts them.
+    fn number_rows(&mut self, _: Journal, _: usize) -> Result<Option<i64>, StoreError> {
+        Ok(None)
+    }
+
+    fn execute_many(&mut self, sql: &'static str, width: usize, params: &[Param<'_>]) -> Result<(), StoreError> {
         // In SQLite a prepared statement in a loop is the fastest bulk insert there is.
         let mut rows = params.chunks(width);
         let Some(first) = rows.next() else {
             return Ok(());
         };
-        let mut statement = self.prepare(sql, first)?;
+        let Some(mut statement) = self.prepare(sql, first)? else {
+            return Ok(());
+        };
         statement.raw_execute().map_err(translate)?;
         for row in rows {
             bind(&mut statement, row)?;

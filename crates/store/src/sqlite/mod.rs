@@ -6,7 +6,7 @@ mod copy;
 mod pool;
 mod writer;
 
-use crate::engine::{Engine, Observer, Stop, Tx, Work};
+use crate::engine::{Engine, Observer, ReadRun, Stop, Work};
 use crate::{StoreError, migrate};
 use connection::Connection;
 use pool::Pool;
@@ -92,11 +92,9 @@ impl Sqlite {
 fn bring_up_to_date(connection: &mut Connection) -> Result<(), StoreError> {
     connection.begin()?;
     let version = if connection.has_table("setting")? { migrate::version(connection)? } else { 0 };
-    if version > migrate::newest() {
+    if let Err(newer) = migrate::refuse_newer(version) {
         connection.roll_back();
-        let newest = migrate::newest();
-        let text = format!("its schema is version {version}, this program knows {newest}: use a newer program");
-        return Err(StoreError::Unavailable(text));
+        return Err(newer);
     }
     for (number, statements) in migrate::steps_after(version) {
         for statement in statements {
@@ -108,12 +106,7 @@ fn bring_up_to_date(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 impl Engine for Sqlite {
-    fn read(
-        &self,
-        snapshot: bool,
-        deadline: Duration,
-        work: &mut dyn FnMut(&mut dyn Tx) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+    fn read(&self, snapshot: bool, deadline: Duration, work: &mut ReadRun<'_>) -> Result<(), Stop> {
         let mut connection = self.readers.take(deadline)?;
         connection.limit_time(Some(deadline));
         if snapshot {
@@ -125,6 +118,15 @@ impl Engine for Sqlite {
         }
         connection.limit_time(None);
         result
+    }
+
+    fn reads_here(&self) -> bool {
+        true
+    }
+
+    fn read_apart(&self, snapshot: bool, deadline: Duration, work: Work) {
+        let Work { mut run, done, .. } = work;
+        done(self.read(snapshot, deadline, &mut *run));
     }
 
     fn write(&self, work: Work) {

@@ -112,7 +112,7 @@ const EVENTS: &str = "SELECT CAST(request_id AS INTEGER), count(*) FROM event GR
 const AUDITS: &str = "SELECT CAST(request_id AS INTEGER), count(*) FROM audit GROUP BY 1";
 const ORPHANS: &str = "SELECT count(*) FROM event e LEFT JOIN process p ON p.id = e.object_id
     AND p.service_instance_id = CAST(e.request_id AS INTEGER) WHERE p.id IS NULL";
-const POSITIONS: &str = "SELECT count(*), coalesce(max(position), 0) FROM event";
+const POSITIONS: &str = "SELECT count(*), coalesce(max(id), 0) FROM event";
 
 /// The requests that a store holds. Each of them is whole, and everything else agrees with them.
 pub fn present(store: &Store, seed: u64) -> BTreeSet<i64> {

@@ -1,0 +1,160 @@
+//! Gives committed events their positions. Those who write draw a number while they hold the rows they have changed, so the keys of
+//! an object's events have the order of its changes; which transaction commits first, nobody knows before. One server at a time
+//! takes what is committed and not in the order yet, lowest keys first, and appends it. Nothing is ever put before what stands
+//! there, so a reader who goes on from the last position they saw misses nothing.
+
+use super::connect::Connect;
+use super::connection::{Begin, Connection, EVENTS_A_DRAW};
+use crate::{Param, StoreError, Tx};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+crate::statements! {
+    /// Served by `commit_record_pending`.
+    FIND_PENDING = "{only postgres} SELECT draw FROM commit_record WHERE is_pending = 1 ORDER BY draw LIMIT 1";
+    /// One at a time: others wait here until the transaction ends, and see what it has done. Served by the primary key.
+    TAKE_TURN = "{only postgres} UPDATE event_sequencer SET holder = $1,
+        lease_ms = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $2
+        WHERE id = 1 AND (holder = $1 OR lease_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+        RETURNING next_position";
+    /// Served by `commit_record_pending`.
+    LIST_PENDING = "{only postgres} SELECT draw, events FROM commit_record WHERE is_pending = 1 ORDER BY draw LIMIT $1";
+    /// Served by `commit_record_pending`.
+    SETTLE = "{only postgres} UPDATE commit_record SET is_pending = 0 WHERE is_pending = 1 AND draw {in $1}";
+    APPEND = "{only postgres} INSERT INTO event_order (last_position, first_id, events) VALUES ($1, $2, $3)";
+    /// Served by the primary key.
+    GO_ON = "{only postgres} UPDATE event_sequencer SET next_position = $1 WHERE id = 1";
+    /// Served by `commit_record_time`.
+    FORGET = "{only postgres} DELETE FROM commit_record WHERE id IN (SELECT id FROM commit_record WHERE is_pending = 0
+        AND time_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT 10000)";
+}
+
+/// How long a server keeps its turn after it has last used it.
+const LEASE: Duration = Duration::from_secs(2);
+/// How soon what another server has committed is seen.
+const POLL: Duration = Duration::from_millis(100);
+/// The least time between two rounds: what is committed meanwhile goes together.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The most transactions of a round.
+const A_ROUND: i64 = 2000;
+/// How long it is known under which ids transactions were committed. Who waits for the outcome of one gives up long before.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// The thread that does it.
+pub(super) struct Sequencer {
+    /// Guards what wakes the thread; taken out to end it.
+    wake: Mutex<Option<Sender<()>>>,
+    /// Guards the thread until somebody waits for it.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Sequencer {
+    /// `server`: a name that no server ever had.
+    pub(super) fn start(connect: Connect, server: String) -> Result<Self, StoreError> {
+        let (wake, woken) = bounded(1);
+        let mut thread = SequencerThread { connect, server, connection: None, forgot: Instant::now() };
+        let thread = std::thread::Builder::new()
+            .name("sequencer".into())
+            .spawn(move || thread.serve(&woken))
+            .map_err(|e| StoreError::Unavailable(format!("cannot start a thread: {e}")))?;
+        Ok(Self { wake: Mutex::new(Some(wake)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// What it is woken with.
+    pub(super) fn waker(&self) -> Option<Sender<()>> {
+        self.wake.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends it after a last round. Every other [`Sequencer::waker`] must be gone by then.
+    pub(super) fn close(&self) {
+        drop(self.wake.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the sequencer panicked");
+        }
+    }
+}
+
+struct SequencerThread {
+    connect: Connect,
+    server: String,
+    connection: Option<Connection>,
+    forgot: Instant,
+}
+
+impl SequencerThread {
+    fn serve(&mut self, woken: &Receiver<()>) {
+        let mut failed = false;
+        loop {
+            let last = matches!(woken.recv_timeout(POLL), Err(RecvTimeoutError::Disconnected));
+            match self.rounds() {
+                Ok(()) => failed = false,
+                // Each server says once that it cannot; the database is asked again soon.
+                Err(error) if !failed => {
+                    failed = true;
+                    tracing::warn!(%error, "events cannot be put in order for now");
+                }
+                Err(_) => {}
+            }
+            if last {
+                return;
+            }
+            // No closing server sends anything: this is a pause that its end cuts short.
+            let _ = woken.recv_timeout(PAUSE);
+        }
+    }
+
+    /// Rounds until nothing is pending, or another server does them.
+    fn rounds(&mut self) -> Result<(), StoreError> {
+        let until = Instant::now() + self.connect.patience();
+        loop {
+            let connection = self.connect.again(&mut self.connection, until, None)?;
+            connection.limit_time(self.connect.patience().max(LEASE));
+            let tx: &mut dyn Tx = connection;
+            if tx.find(FIND_PENDING, &[], |row| row.int(0))?.is_none() {
+                if self.forgot.elapsed() > FORGET_EVERY {
+                    self.forgot = Instant::now();
+                    tx.execute(FORGET, &[ms(REMEMBERED)])?;
+                }
+                return Ok(());
+            }
+            connection.begin(Begin::Write);
+            let done = round(connection, &self.server);
+            if !matches!(done, Ok(Some(_))) {
+                connection.roll_back();
+            }
+            match done? {
+                None => return Ok(()),
+                Some(_) => connection.commit().map_err(|_| StoreError::Unavailable("a round was lost".into()))?,
+            }
+        }
+    }
+}
+
+fn ms(time: Duration) -> Param<'static> {
+    Param::Int(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Appends what is pending. Answers how many transactions that were; nothing when another server has the turn.
+fn round(tx: &mut dyn Tx, server: &str) -> Result<Option<usize>, StoreError> {
+    let Some(mut next) = tx.find(TAKE_TURN, &[server.into(), ms(LEASE)], |row| row.int(0))? else {
+        return Ok(None);
+    };
+    let pending = tx.list(LIST_PENDING, &[A_ROUND.into()], |row| Ok((row.int(0)?, row.int(1)?)))?;
+    let draws: Vec<i64> = pending.iter().map(|(draw, _)| *draw).collect();
+    let mut order = Vec::with_capacity(pending.len() * 3);
+    for (draw, events) in &pending {
+        next += events;
+        order.extend([next - 1, draw * EVENTS_A_DRAW, *events].map(Param::Int));
+    }
+    tx.execute_many(APPEND, 3, &order)?;
+    tx.execute(SETTLE, &[Param::Ids(&draws)])?;
+    tx.execute(GO_ON, &[next.into()])?;
+    Ok(Some(pending.len()))
+}
