@@ -52,13 +52,14 @@ pub struct Address {
 pub struct Beside {
     /// For URLs without a password, which may then be logged and shown.
     pub password: Option<Password>,
-    /// How long one address of a host has for everything up to a usable connection: TCP, TLS and the login.
+    /// How long one address of a host has for everything up to a usable connection: TCP, TLS and the login. Hosts are tried one
+    /// after the other, so whoever waits less than this for each of them never gets to the last.
     pub connect_timeout: Duration,
 }
 
 impl Default for Beside {
     fn default() -> Self {
-        Self { password: None, connect_timeout: Duration::from_secs(5) }
+        Self { password: None, connect_timeout: Duration::from_secs(2) }
     }
 }
 
