@@ -34,13 +34,13 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
     };
     let store = &state.store;
     let result = match operation.weight {
+        Weight::Write => store.write(move |tx| prepared.run(&context, tx)).await,
+        Weight::Keyed if store.reads_here() => guarded(|| store.read(false, |tx| prepared.run(&context, tx))),
         // The thread may block; the runtime moves its other tasks elsewhere meanwhile.
         Weight::Scan if store.reads_here() => {
-            tokio::task::block_in_place(|| store.read(true, |tx| guarded(|| prepared.run(&context, tx))))
+            tokio::task::block_in_place(|| guarded(|| store.read(true, |tx| prepared.run(&context, tx))))
         }
-        Weight::Keyed => store.read_async(false, move |tx| guarded(|| prepared.run(&context, tx))).await,
-        Weight::Scan => store.read_async(true, move |tx| guarded(|| prepared.run(&context, tx))).await,
-        Weight::Write => store.write(move |tx| prepared.run(&context, tx)).await,
+        weight => store.read_async(weight == Weight::Scan, move |tx| prepared.run(&context, tx)).await,
     };
     match result {
         Ok(reply) => Outcome::success(reply),

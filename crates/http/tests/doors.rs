@@ -518,10 +518,11 @@ impl rollcall_store::Engine for Ending {
     fn read_apart(&self, snapshot: bool, deadline: std::time::Duration, work: rollcall_store::Work) {
         match self.how {
             // A panic on one of the engine's own threads is caught there.
-            How::Panic => {
+            How::Panic if self.armed.load(std::sync::atomic::Ordering::SeqCst) => {
                 let run = Box::new(|_: &mut dyn rollcall_store::Tx| panic!("an engine that panics"));
                 self.inner.read_apart(snapshot, deadline, rollcall_store::Work { run, ..work });
             }
+            How::Panic => self.inner.read_apart(snapshot, deadline, work),
             _ => match self.error() {
                 Some(error) => (work.done)(Err(rollcall_store::Stop::Failed(error))),
                 None => self.inner.read_apart(snapshot, deadline, work),

@@ -45,7 +45,7 @@ fn the_first_page_tells_state_doors_and_where_to_go() {
     for text in [
         "Healthy",
         env!("CARGO_PKG_VERSION"),
-        "KiB",
+        support::on_engine("KiB", "MiB"),
         "Development mode",
         "/api/v3/",
         "/api/bk-cmdb/{stage}/api/v3/",

@@ -1,5 +1,5 @@
 //! A server on a store of its own, and callers of each door. `TestApp::new()` has the built-in data, the business 3 is the
-//! first one a test makes.
+//! first one a test makes. The environment chooses the engine, see [`rollcall_testbed::engine`].
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
@@ -9,11 +9,13 @@ use rollcall_app::secret::Secret;
 use rollcall_domain::id::BusinessId;
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_http::{Metrics, Server, Settings};
-use rollcall_store::sqlite::{Options, Sqlite};
-use rollcall_store::{Engine, Store, TimeLimits};
+use rollcall_store::postgres::Postgres;
+use rollcall_store::postgres::address::{Address, Beside};
+use rollcall_store::sqlite::Sqlite;
+use rollcall_store::{Engine, Observer, Store, StoreError, TimeLimits, postgres, sqlite};
+use rollcall_testbed::Database;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -67,13 +69,9 @@ impl Builder {
 
     /// Starts it.
     pub fn start(self) -> TestApp {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("rollcall.sqlite");
         let metrics = Arc::new(Metrics::new());
-        let mut options = Options::new(&file);
-        options.observer = Some(metrics.writer());
-        let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(options).unwrap());
-        let store = Store::new((self.wrap)(engine), self.limits);
+        let home = Home::new();
+        let store = Store::new((self.wrap)(home.engine(metrics.writer())), self.limits);
         let zone = Zone::named(Zone::DEFAULT_NAME).unwrap();
         let token_text = "a-user-token-of-enough-length";
         let token = Secret::given(token_text).unwrap();
@@ -111,16 +109,55 @@ impl Builder {
         });
         let address = address.recv().unwrap();
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        TestApp {
-            address,
-            file,
-            token: token_text.into(),
-            store,
-            agent,
-            stop: Some(stop),
-            thread: Some(thread),
-            _folder: folder,
+        TestApp { address, token: token_text.into(), store, agent, stop: Some(stop), thread: Some(thread), home }
+    }
+}
+
+/// Where a test's store is. It is removed when this is dropped.
+pub enum Home {
+    Folder(tempfile::TempDir),
+    Database(Database),
+}
+
+impl Home {
+    /// One without a store, on the engine that the environment names. On PostgreSQL it has the tables already.
+    pub fn new() -> Self {
+        match rollcall_testbed::engine() {
+            rollcall_testbed::Engine::Sqlite => Self::Folder(tempfile::tempdir().unwrap()),
+            rollcall_testbed::Engine::Postgres => Self::Database(Database::from_template("tables", |url| {
+                Postgres::open(postgres_options(url)).unwrap().close();
+            })),
         }
+    }
+
+    /// The store in it, opened once more.
+    pub fn engine(&self, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
+        let observer = Some(observer);
+        match self {
+            Self::Folder(folder) => {
+                let options = sqlite::Options::new(folder.path().join("rollcall.sqlite"));
+                Arc::new(Sqlite::open(sqlite::Options { observer, ..options }).unwrap())
+            }
+            Self::Database(database) => {
+                let options = postgres_options(&database.url());
+                Arc::new(Postgres::open(postgres::Options { observer, ..options }).unwrap())
+            }
+        }
+    }
+}
+
+fn postgres_options(url: &str) -> postgres::Options {
+    let mut options = postgres::Options::new(Address::parse(url, &Beside::default()).unwrap());
+    // Tests run side by side.
+    (options.pools.readers, options.pools.writers) = (2, 4);
+    options
+}
+
+/// What to say to the engine in use.
+pub fn on_engine<T>(sqlite: T, postgres: T) -> T {
+    match rollcall_testbed::engine() {
+        rollcall_testbed::Engine::Sqlite => sqlite,
+        rollcall_testbed::Engine::Postgres => postgres,
     }
 }
 
@@ -133,14 +170,13 @@ fn now() -> Moment {
 /// A running server.
 pub struct TestApp {
     pub address: SocketAddr,
-    pub file: PathBuf,
     /// A valid `bk_token` of [`USER`].
     pub token: String,
     pub store: Store,
     agent: ureq::Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
-    _folder: tempfile::TempDir,
+    home: Home,
 }
 
 impl Drop for TestApp {
@@ -339,6 +375,12 @@ impl TestApp {
         granted.unwrap();
         // Looking at its health, the server reads the grants again.
         assert_eq!(self.send("GET", "/healthz", &[], "").status, 200);
+    }
+
+    /// The JSON texts that a query over the store's own tables answers.
+    pub fn documents(&self, sql: &'static str) -> Vec<Value> {
+        let read = |row: &dyn rollcall_store::Row| Ok(serde_json::from_str(row.text(0)?).unwrap());
+        self.store.read::<_, StoreError>(false, |tx| tx.list(sql, &[], read)).unwrap()
     }
 
     /// The number in a query over the store's own tables.

@@ -70,7 +70,7 @@ pub(super) enum NotCommitted {
 }
 
 pub(super) struct Connection {
-    runtime: tokio::runtime::Runtime,
+    runtime: Driving,
     client: Arc<Client>,
     driver: Driver,
     /// By the address of the constant.
@@ -93,6 +93,17 @@ pub(super) struct Connection {
     recorded: Option<String>,
 }
 
+/// What waits for the network. It may be dropped by a thread that drives other tasks, and a runtime as it is would wait there.
+struct Driving(Option<tokio::runtime::Runtime>);
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl Connection {
     /// Connects within a time.
     pub(super) fn open(address: &Address, patience: Duration, ids: Option<Arc<Ids>>) -> Result<Self, ConnectError> {
@@ -107,7 +118,7 @@ impl Connection {
             Err(_) => return Err(ConnectError { text: format!("{address} does not answer"), may_retry: true }),
         };
         let mut connection = Self {
-            runtime,
+            runtime: Driving(Some(runtime)),
             client: Arc::new(client),
             driver,
             statements: HashMap::new(),
@@ -258,7 +269,10 @@ impl Connection {
             return Err(Failed::Lost(why.clone()));
         }
         let driver = &mut self.driver;
-        let ended = self.runtime.block_on(async {
+        let Some(runtime) = &self.runtime.0 else {
+            return Err(Failed::Lost("the connection is closed".to_owned()));
+        };
+        let ended = runtime.block_on(async {
             let asked = pin!(asked);
             tokio::select! {
                 biased;

@@ -31,7 +31,6 @@ const OLDEST: i64 = 140_000;
 crate::statements! {
     SERVER_VERSION = "{only postgres} SELECT current_setting('server_version_num')::bigint";
     ENCODING = "{only postgres} SELECT current_setting('server_encoding')";
-    SIZE = "{only postgres} SELECT pg_database_size(current_database())";
     HAS_SETTINGS = "{only postgres} SELECT count(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('setting')";
     MAKE_SETTINGS = "{only postgres} CREATE TABLE IF NOT EXISTS setting (name TEXT COLLATE \"C\" NOT NULL PRIMARY KEY,
         value TEXT COLLATE \"C\" NOT NULL)";
@@ -86,7 +85,7 @@ pub struct Postgres {
     sequencer: Arc<Sequencer>,
     /// Guards idle connections of reads on their callers' threads.
     idle: Mutex<Vec<Connection>>,
-    size: AtomicU64,
+    size: Arc<AtomicU64>,
 }
 
 impl Postgres {
@@ -100,7 +99,8 @@ impl Postgres {
         bring_up_to_date(&connect, &mut slot, options.partitions)?;
         let server = server_name();
         let ids = Arc::new(Ids::new(connect.clone(), server.clone()));
-        let sequencer = Arc::new(Sequencer::start(connect.clone(), server)?);
+        let size = Arc::new(AtomicU64::new(0));
+        let sequencer = Arc::new(Sequencer::start(connect.clone(), server, size.clone())?);
         let told = Arc::downgrade(&sequencer);
         let committed = Arc::new(move || {
             if let Some(waker) = told.upgrade().and_then(|sequencer| sequencer.waker()) {
@@ -112,7 +112,7 @@ impl Postgres {
         let readers = Workers::start("reader", options.pools.readers, options.pools.queue, &shared)?;
         let writers = Workers::start("writer", options.pools.writers, options.pools.queue, &shared)?;
         let idle = Mutex::new(Vec::new());
-        Ok(Self { shared, readers, writers, sequencer, idle, size: AtomicU64::new(0) })
+        Ok(Self { shared, readers, writers, sequencer, idle, size })
     }
 
     /// The schema version of a database, without changing it; 0: there is no store.
@@ -244,16 +244,8 @@ impl Engine for Postgres {
         self.writers.submit(Task::Write(work));
     }
 
-    /// As of the last time somebody asked: the database takes a while to tell.
+    /// As of a while ago: the sequencer asks the database now and then.
     fn size_bytes(&self) -> u64 {
-        let measured = self.read(false, Duration::from_secs(2), &mut |tx| {
-            let size = tx.number(SIZE, &[])?;
-            self.size.store(u64::try_from(size).unwrap_or_default(), Ordering::Relaxed);
-            Ok(())
-        });
-        if let Err(Stop::Failed(error)) = measured {
-            tracing::debug!(%error, "the size of the database is not to be had");
-        }
         self.size.load(Ordering::Relaxed)
     }
 

@@ -7,7 +7,8 @@ use super::connect::Connect;
 use super::connection::{Begin, Connection, EVENTS_A_DRAW};
 use crate::{Param, StoreError, Tx};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ crate::statements! {
     APPEND = "{only postgres} INSERT INTO event_order (last_position, first_id, events) VALUES ($1, $2, $3)";
     /// Served by the primary key.
     GO_ON = "{only postgres} UPDATE event_sequencer SET next_position = $1 WHERE id = 1";
+    SIZE = "{only postgres} SELECT pg_database_size(current_database())";
     /// Served by `commit_record_time`.
     FORGET = "{only postgres} DELETE FROM commit_record WHERE id IN (SELECT id FROM commit_record WHERE is_pending = 0
         AND time_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT 10000)";
@@ -41,7 +43,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const A_ROUND: i64 = 2000;
 /// How long it is known under which ids transactions were committed. Who waits for the outcome of one gives up long before.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// How often old commits are forgotten and the size of the database is measured.
+const LOOK_AROUND_EVERY: Duration = Duration::from_secs(30);
 
 /// The thread that does it.
 pub(super) struct Sequencer {
@@ -53,9 +56,11 @@ pub(super) struct Sequencer {
 
 impl Sequencer {
     /// `server`: a name that no server ever had.
-    pub(super) fn start(connect: Connect, server: String) -> Result<Self, StoreError> {
+    ///
+    /// `size`: where the size of the database in bytes is kept.
+    pub(super) fn start(connect: Connect, server: String, size: Arc<AtomicU64>) -> Result<Self, StoreError> {
         let (wake, woken) = bounded(1);
-        let mut thread = SequencerThread { connect, server, connection: None, forgot: Instant::now() };
+        let mut thread = SequencerThread { connect, server, connection: None, size, looked_around: None };
         let thread = std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || thread.serve(&woken))
@@ -85,66 +90,89 @@ struct SequencerThread {
     connect: Connect,
     server: String,
     connection: Option<Connection>,
-    forgot: Instant,
+    size: Arc<AtomicU64>,
+    looked_around: Option<Instant>,
 }
 
 impl SequencerThread {
     fn serve(&mut self, woken: &Receiver<()>) {
-        let mut failed = false;
+        let (mut last, mut failed) = (false, false);
         loop {
-            let last = matches!(woken.recv_timeout(POLL), Err(RecvTimeoutError::Disconnected));
-            match self.rounds() {
-                Ok(()) => failed = false,
-                // Each server says once that it cannot; the database is asked again soon.
-                Err(error) if !failed => {
-                    failed = true;
-                    tracing::warn!(%error, "events cannot be put in order for now");
-                }
-                Err(_) => {}
+            let turn = self.rounds();
+            // Each server says once that it cannot; the database is asked again soon.
+            if let Err(error) = &turn
+                && !failed
+            {
+                tracing::warn!(%error, "events cannot be put in order for now");
             }
+            failed = turn.is_err();
             if last {
                 return;
             }
-            // No closing server sends anything: this is a pause that its end cuts short.
-            let _ = woken.recv_timeout(PAUSE);
+            pause();
+            // Whose turn it is does not change with what is committed here.
+            let again = Instant::now() + POLL;
+            last = loop {
+                match woken.recv_deadline(again) {
+                    Ok(()) if matches!(turn, Ok(Turn::Ours)) => break false,
+                    Ok(()) => {}
+                    Err(RecvTimeoutError::Timeout) => break false,
+                    Err(RecvTimeoutError::Disconnected) => break true,
+                }
+            };
         }
     }
 
-    /// Rounds until nothing is pending, or another server does them.
-    fn rounds(&mut self) -> Result<(), StoreError> {
+    /// Rounds until nothing is pending, or it is another server's turn.
+    fn rounds(&mut self) -> Result<Turn, StoreError> {
         let until = Instant::now() + self.connect.patience();
         loop {
             let connection = self.connect.again(&mut self.connection, until, None)?;
             connection.limit_time(self.connect.patience().max(LEASE));
             let tx: &mut dyn Tx = connection;
             if tx.find(FIND_PENDING, &[], |row| row.int(0))?.is_none() {
-                if self.forgot.elapsed() > FORGET_EVERY {
-                    self.forgot = Instant::now();
+                if self.looked_around.is_none_or(|at| at.elapsed() > LOOK_AROUND_EVERY) {
+                    self.looked_around = Some(Instant::now());
+                    let size = tx.number(SIZE, &[])?;
+                    self.size.store(u64::try_from(size).unwrap_or_default(), Ordering::Relaxed);
                     tx.execute(FORGET, &[ms(REMEMBERED)])?;
                 }
-                return Ok(());
+                return Ok(Turn::Ours);
             }
             connection.begin(Begin::Write);
-            let done = round(connection, &self.server);
-            if !matches!(done, Ok(Some(_))) {
-                connection.roll_back();
-            }
-            match done? {
-                None => return Ok(()),
-                Some(_) => connection.commit().map_err(|_| StoreError::Unavailable("a round was lost".into()))?,
+            match round(connection, &self.server) {
+                Ok(Turn::Ours) => {
+                    connection.commit().map_err(|_| StoreError::Unavailable("a round was lost".into()))?
+                }
+                not => {
+                    connection.roll_back();
+                    return not;
+                }
             }
         }
     }
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Ours,
+    AnotherServers,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the thread is the engine's own and has nothing else to do")]
+fn pause() {
+    std::thread::sleep(PAUSE);
 }
 
 fn ms(time: Duration) -> Param<'static> {
     Param::Int(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Appends what is pending. Answers how many transactions that were; nothing when another server has the turn.
-fn round(tx: &mut dyn Tx, server: &str) -> Result<Option<usize>, StoreError> {
+/// Appends what is pending, if it is this server's turn.
+fn round(tx: &mut dyn Tx, server: &str) -> Result<Turn, StoreError> {
     let Some(mut next) = tx.find(TAKE_TURN, &[server.into(), ms(LEASE)], |row| row.int(0))? else {
-        return Ok(None);
+        return Ok(Turn::AnotherServers);
     };
     let pending = tx.list(LIST_PENDING, &[A_ROUND.into()], |row| Ok((row.int(0)?, row.int(1)?)))?;
     let draws: Vec<i64> = pending.iter().map(|(draw, _)| *draw).collect();
@@ -156,5 +184,5 @@ fn round(tx: &mut dyn Tx, server: &str) -> Result<Option<usize>, StoreError> {
     tx.execute_many(APPEND, 3, &order)?;
     tx.execute(SETTLE, &[Param::Ids(&draws)])?;
     tx.execute(GO_ON, &[next.into()])?;
-    Ok(Some(pending.len()))
+    Ok(Turn::Ours)
 }
