@@ -13,7 +13,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// The one statement of the store that looks like this.
-fn statement(begins: &str, contains: &str) -> anyhow::Result<&'static str> {
+pub fn statement(begins: &str, contains: &str) -> anyhow::Result<&'static str> {
     every_statement()
         .find(|sql| sql.starts_with(begins) && sql.contains(contains))
         .with_context(|| format!("the store has no statement like {begins} … {contains}"))

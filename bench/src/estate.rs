@@ -8,9 +8,11 @@ use rollcall_app::{Caller, Context, Input, Limits, OpError, Operation};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
 use rollcall_domain::json::{Json, parse};
 use rollcall_domain::service_instance::NewServiceInstance;
+use rollcall_store::postgres::Postgres;
+use rollcall_store::postgres::address::{Address, Beside};
 use rollcall_store::sequence::{self, Sequence};
-use rollcall_store::sqlite::{Options, Sqlite};
-use rollcall_store::{Store, StoreError, TimeLimits, Tx};
+use rollcall_store::sqlite::Sqlite;
+use rollcall_store::{Engine, Observer, Store, StoreError, TimeLimits, Tx, postgres, sqlite};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +34,17 @@ pub struct Home {
     pub module: i64,
 }
 
+/// Opens a store: a file, or a database by its URL.
+pub fn engine(place: &Path, observer: Option<Arc<dyn Observer>>) -> anyhow::Result<Arc<dyn Engine>> {
+    match place.to_str().filter(|text| text.starts_with("postgres://")) {
+        Some(url) => {
+            let options = postgres::Options::new(Address::parse(url, &Beside::default())?);
+            Ok(Arc::new(Postgres::open(postgres::Options { observer, ..options })?))
+        }
+        None => Ok(Arc::new(Sqlite::open(sqlite::Options { observer, ..sqlite::Options::new(place) })?)),
+    }
+}
+
 /// A store being filled.
 pub struct Estate {
     store: Store,
@@ -41,9 +54,9 @@ pub struct Estate {
 
 impl Estate {
     /// An empty store with the built-in data.
-    pub fn new(file: &Path) -> anyhow::Result<Self> {
+    pub fn new(place: &Path) -> anyhow::Result<Self> {
         let zone = zone()?;
-        let store = Store::new(Arc::new(Sqlite::open(Options::new(file))?), TimeLimits::default());
+        let store = Store::new(engine(place, None)?, TimeLimits::default());
         let caller =
             Caller { user: "bench".into(), verified: true, app_code: String::new(), request_id: "cc0000bench".into() };
         let context = Context {

@@ -8,6 +8,7 @@ mod bare;
 mod estate;
 mod figures;
 mod load;
+mod postgres;
 mod reads;
 mod rest;
 mod server;
@@ -74,6 +75,8 @@ enum Name {
     Rest,
     /// Disk used per process
     Disk,
+    /// list_process_instance and create_process_instance on PostgreSQL
+    Postgres,
 }
 
 #[derive(Subcommand)]
@@ -132,6 +135,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Name::Rest) {
         rest::measure(&plan, &mut report)?;
+    }
+    if wanted(Name::Postgres) {
+        postgres::measure(&plan, &mut report)?;
     }
     if wanted(Name::Flat) {
         reads::flat(&plan, &mut report)?;

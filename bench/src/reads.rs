@@ -13,9 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-const CONNECTIONS: usize = 32;
+pub const CONNECTIONS: usize = 32;
 
-fn list_request(business: i64, instance: i64) -> Vec<u8> {
+pub fn list_request(business: i64, instance: i64) -> Vec<u8> {
     let body = json!({"bk_biz_id": business, "service_instance_id": instance}).to_string();
     request("/findmany/proc/process_instance", &body)
 }
@@ -48,12 +48,12 @@ impl Side {
 }
 
 /// Round by round, the first against the second.
-fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
+pub fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
     ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
 }
 
 /// In a fixed order that follows nothing.
-fn shuffle<T>(items: &mut [T]) {
+pub fn shuffle<T>(items: &mut [T]) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for i in (1..items.len()).rev() {
         state ^= state << 13;

@@ -10,7 +10,6 @@ use axum::{Json, Router};
 use clap::ValueEnum;
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_http::{Metrics, Server, Settings};
-use rollcall_store::sqlite::{Options, Sqlite};
 use rollcall_store::{Store, TimeLimits};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -105,9 +104,8 @@ pub fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
     runtime.block_on(async {
         if kind == Kind::Ours {
             let metrics = Arc::new(Metrics::new());
-            let mut options = Options::new(store);
-            options.observer = Some(metrics.writer());
-            let store = Store::new(Arc::new(Sqlite::open(options)?), TimeLimits::default());
+            let engine = crate::estate::engine(store, Some(metrics.writer()))?;
+            let store = Store::new(engine, TimeLimits::default());
             let mut settings = Settings::new(listen);
             settings.dev = true;
             let server = Server::bind(settings, store, zone()?, metrics, Arc::new(now)).await?;

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Processes in a call of `bulk`.
-const A_CALL: usize = 100;
+pub const A_CALL: usize = 100;
 /// Clients of `single`.
-const CLIENTS: usize = 64;
+pub const CLIENTS: usize = 64;
 /// The most requests in one commit, as the store has it.
 const GROUP: usize = 256;
 
@@ -25,12 +25,12 @@ fn create_request(business: i64, instance: i64, processes: &[Value]) -> Vec<u8> 
     request("/create/proc/process_instance", &body)
 }
 
-fn bulk_request(home: Home, instance: i64) -> Vec<u8> {
+pub fn bulk_request(home: Home, instance: i64) -> Vec<u8> {
     let processes: Vec<_> = (0..A_CALL).map(|i| entry(&format!("process-{i:03}"), i)).collect();
     create_request(home.business, instance, &processes)
 }
 
-fn single_request(home: Home, place: &Place) -> Vec<u8> {
+pub fn single_request(home: Home, place: &Place) -> Vec<u8> {
     let name = place.name.as_deref().unwrap_or("process");
     create_request(home.business, place.instance, &[entry(name, 0)])
 }
@@ -90,7 +90,7 @@ impl Pair {
 }
 
 /// A store with instances that have no processes.
-fn store(file: &Path, instances: usize) -> anyhow::Result<(Home, Vec<i64>)> {
+pub fn store(file: &Path, instances: usize) -> anyhow::Result<(Home, Vec<i64>)> {
     let estate = Estate::new(file)?;
     let home = estate.home("writes")?;
     let instances = estate.empty_instances(home, instances)?;

@@ -34,7 +34,13 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
     };
     let store = &state.store;
     let result = match operation.weight {
-        Weight::Write => store.write(move |tx| prepared.run(&context, tx)).await,
+        Weight::Write => {
+            let write = store.write(move |tx| prepared.run(&context, tx));
+            // Sooner than the request as a whole ends, so that the answer tells what is known: the write goes on.
+            let patience = state.settings.limits.request.mul_f64(0.9);
+            let late = |_| Err(OpError::Store(StoreError::OutcomeUnknown("it takes too long".into())));
+            tokio::time::timeout(patience, write).await.unwrap_or_else(late)
+        }
         Weight::Keyed if store.reads_here() => guarded(|| store.read(false, |tx| prepared.run(&context, tx))),
         // The thread may block; the runtime moves its other tasks elsewhere meanwhile.
         Weight::Scan if store.reads_here() => {

@@ -477,6 +477,8 @@ struct Ending {
 
 #[derive(Clone, Copy)]
 enum How {
+    /// Writes are carried out; nobody is told.
+    Silent,
     Panic,
     Deadline,
     Full,
@@ -491,6 +493,7 @@ impl Ending {
         }
         Some(match self.how {
             How::Panic => panic!("an engine that panics"),
+            How::Silent => return None,
             How::Deadline => StoreError::Deadline(5),
             How::Full => StoreError::Busy,
             How::Broken => StoreError::Unavailable("the disk of the machine /dev/secret is full".into()),
@@ -534,6 +537,11 @@ impl rollcall_store::Engine for Ending {
         match self.how {
             // A panic on the writer's own thread is caught there, see the store's tests.
             How::Panic => self.inner.write(work),
+            How::Silent if self.armed.load(std::sync::atomic::Ordering::SeqCst) => {
+                let done = work.done;
+                let done = Box::new(|result| std::mem::forget((done, result)));
+                self.inner.write(rollcall_store::Work { done, ..work });
+            }
             _ => match self.error() {
                 Some(error) => (work.done)(Err(rollcall_store::Stop::Failed(error))),
                 None => self.inner.write(work),
@@ -578,6 +586,24 @@ fn g30_a_failing_store_is_a_numbered_answer() {
         armed.store(false, std::sync::atomic::Ordering::SeqCst);
         app.post("/findmany/proc/process_instance", body).data();
     }
+}
+
+/// A write that is not answered in time may have been carried out, and the answer says so.
+#[test]
+fn a_write_without_an_answer_in_time_has_an_unknown_outcome() {
+    let armed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = armed.clone();
+    let app = TestApp::with()
+        .settings(|settings| {
+            settings.dev = true;
+            settings.limits.request = std::time::Duration::from_secs(1);
+        })
+        .engine(move |inner| std::sync::Arc::new(Ending { inner, how: How::Silent, armed: seen }))
+        .start();
+    armed.store(true, std::sync::atomic::Ordering::SeqCst);
+    let body = json!({"bk_biz_name": "late", "bk_biz_maintainer": "ann"});
+    app.post("/biz/0", body).fails_with(1_199_902).naming("may have been made");
+    assert_eq!(app.number("SELECT count(*) FROM business WHERE name = 'late'"), 1);
 }
 
 /// The option that asks for a right where the original lets every caller read (`gateway` 8.4).

@@ -234,6 +234,7 @@ pub(super) fn run_read(
     work: &mut ReadRun<'_>,
 ) -> Result<(), Stop> {
     let until = Instant::now() + limit;
+    let mut pause = Pause::new();
     loop {
         let connection = shared.connect.again(slot, until, Some(&shared.ids))?;
         let verdict = connection.limit_time_there(limit).map_err(Stop::from).and_then(|()| {
@@ -244,6 +245,7 @@ pub(super) fn run_read(
                 .unwrap_or_else(|_| Err(Stop::Failed(StoreError::Defect("panic in a read".into()))))
         });
         if verdict.is_err() && connection.lost().is_some() && !connection.is_late() && Instant::now() < until {
+            pause.wait();
             continue;
         }
         connection.roll_back();
