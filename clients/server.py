@@ -1,9 +1,13 @@
-"""Starts a rollcall server on a free port with a store of its own, and runs the other commands of the binary."""
+"""Starts a rollcall server on a free port with a store of its own, and runs the other commands of the binary.
+
+The store is a file in the server's folder, or, where `rollcall-testbed` has set the environment, a database on its PostgreSQL.
+"""
 
 import json
 import os
 import pathlib
 import re
+import secrets
 import signal
 import subprocess
 import threading
@@ -18,12 +22,21 @@ def _environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
 
 
+def _new_store(folder: pathlib.Path) -> str:
+    if os.environ.get("ROLLCALL_TEST_ENGINE", "sqlite") == "sqlite":
+        return f"sqlite:{folder / 'store.sqlite'}"
+    cluster = os.environ["ROLLCALL_TEST_POSTGRES"]
+    name = f"clients_{secrets.token_hex(8)}"
+    subprocess.run(["createdb", f"--maintenance-db={cluster}", name], check=True, timeout=60)
+    return cluster.rsplit("/", 1)[0] + "/" + name
+
+
 class Server:
     """A server; use it as a context. Leaving it stops the server, which must end well and leave a sound store."""
 
     def __init__(self, folder: pathlib.Path, *flags: str):
         self.binary = os.environ["ROLLCALL_BINARY"]
-        self.store = f"sqlite:{folder / 'store.sqlite'}"
+        self.store = _new_store(folder)
         self.flags = flags
         self.log_lines: list[str] = []
         self.base = ""
