@@ -1,6 +1,10 @@
-//! The program as a child, a client that may lose it at any moment, and chance that can be repeated.
+//! The program as a child, the store beside it, a client that may lose the program at any moment, and chance that can be repeated.
 
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
+
+use rollcall_testbed::{Database, Engine};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -55,10 +59,9 @@ pub struct Server {
 
 impl Server {
     /// Starts it on a store, and waits until it listens.
-    pub fn start(store: &Path) -> Self {
-        let store = format!("sqlite:{}", store.display());
+    pub fn start(store: &str) -> Self {
         let mut command = program();
-        command.args(["serve", "--dev", "--log-format", "json", "--listen", "127.0.0.1:0", "--store", &store]);
+        command.args(["serve", "--dev", "--log-format", "json", "--listen", "127.0.0.1:0", "--store", store]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -112,16 +115,134 @@ impl Drop for Server {
 }
 
 /// Whether `rollcall check` finds nothing in a store, and what it says.
-pub fn check(store: &Path) -> (bool, String) {
-    let store = format!("sqlite:{}", store.display());
-    let ended = program().args(["check", "--store", &store]).output().unwrap();
-    (ended.status.success(), String::from_utf8_lossy(&ended.stdout).trim().to_owned())
+pub fn check(store: &str) -> (bool, String) {
+    let ended = program().args(["check", "--store", store]).output().unwrap();
+    let said = [ended.stdout, ended.stderr].concat();
+    (ended.status.success(), String::from_utf8_lossy(&said).trim().to_owned())
 }
 
-/// Whether a store has a write-ahead log with something in it.
-pub fn is_wal_left(store: &Path) -> bool {
-    let wal = store.with_extension("sqlite-wal");
-    std::fs::metadata(wal).is_ok_and(|file| file.len() > 0)
+/// Where the store of a test is: on the engine that the environment names, gone with this value.
+pub enum Home {
+    Folder(tempfile::TempDir),
+    Database(Database),
+}
+
+impl Home {
+    pub fn new() -> Self {
+        match rollcall_testbed::engine() {
+            Engine::Sqlite => Self::Folder(tempfile::tempdir().unwrap()),
+            Engine::Postgres => Self::Database(Database::new()),
+        }
+    }
+
+    /// As the program is told.
+    pub fn store(&self) -> String {
+        match self {
+            Self::Folder(folder) => format!("sqlite:{}", file_in(folder.path()).display()),
+            Self::Database(database) => database.url(),
+        }
+    }
+
+    /// Looks at the store from beside the program.
+    pub fn look(&self) -> Look {
+        match self {
+            Self::Folder(folder) => Look::Sqlite(rusqlite::Connection::open(file_in(folder.path())).unwrap()),
+            Self::Database(database) => {
+                let client = postgres::Client::connect(&database.url(), postgres::NoTls).unwrap();
+                Look::Postgres(RefCell::new(client))
+            }
+        }
+    }
+
+    /// Whether a program that has ended has left work for the next one: a write-ahead log with something in it.
+    pub fn is_work_left(&self) -> bool {
+        match self {
+            Self::Folder(folder) => {
+                let log = file_in(folder.path()).with_extension("sqlite-wal");
+                std::fs::metadata(log).is_ok_and(|file| file.len() > 0)
+            }
+            Self::Database(_) => false,
+        }
+    }
+}
+
+fn file_in(folder: &Path) -> std::path::PathBuf {
+    folder.join("crash.sqlite")
+}
+
+/// A connection to a store that is not the program's.
+pub enum Look {
+    Sqlite(rusqlite::Connection),
+    Postgres(RefCell<postgres::Client>),
+}
+
+/// A value of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+}
+
+impl Cell {
+    pub fn int(&self) -> i64 {
+        match self {
+            Self::Int(number) => *number,
+            other => panic!("{other:?} is no number"),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            other => panic!("{other:?} is no text"),
+        }
+    }
+}
+
+impl Look {
+    /// Waits until whatever a killed program had sent has come to its end: a database goes on with what it has received.
+    pub fn wait_for_the_dead(&self) {
+        let busy =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+            AND state <> 'idle'";
+        while matches!(self, Self::Postgres(_)) && self.number(busy) > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn number(&self, sql: &str) -> i64 {
+        match &self.rows(sql)[..] {
+            [row] if row[0] != Cell::Null => row[0].int(),
+            _ => 0,
+        }
+    }
+
+    pub fn rows(&self, sql: &str) -> Vec<Vec<Cell>> {
+        match self {
+            Self::Sqlite(connection) => {
+                use rusqlite::types::Value;
+                let mut statement = connection.prepare(sql).unwrap();
+                let width = statement.column_count();
+                let cell = |value| match value {
+                    Value::Null => Cell::Null,
+                    Value::Integer(number) => Cell::Int(number),
+                    Value::Text(text) => Cell::Text(text),
+                    other => panic!("{other:?}"),
+                };
+                let row = |row: &rusqlite::Row<'_>| (0..width).map(|i| row.get(i).map(cell)).collect();
+                statement.query_map([], row).unwrap().map(Result::unwrap).collect()
+            }
+            Self::Postgres(client) => {
+                let rows = client.borrow_mut().query(sql, &[]).unwrap();
+                let cell = |row: &postgres::Row, i: usize| match row.columns()[i].type_() {
+                    &postgres::types::Type::INT8 => row.get::<_, Option<i64>>(i).map_or(Cell::Null, Cell::Int),
+                    _ => row.get::<_, Option<String>>(i).map_or(Cell::Null, Cell::Text),
+                };
+                rows.iter().map(|row| (0..row.len()).map(|i| cell(row, i)).collect()).collect()
+            }
+        }
+    }
 }
 
 /// An answer as JSON.
