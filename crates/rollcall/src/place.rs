@@ -21,7 +21,7 @@ const TIME_ZONE: &str = "time_zone";
 #[derive(Clone)]
 pub enum Place {
     File(PathBuf),
-    Database(Address),
+    Database(Box<Address>),
 }
 
 impl fmt::Display for Place {
@@ -38,7 +38,7 @@ impl Place {
     pub fn parse(text: &str, config: &Config) -> Result<Self, End> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             let address = Address::parse(text, &config.beside_address()?);
-            return address.map(Self::Database).map_err(|error| End::Usage(format!("the store: {error}")));
+            return address.map(|address| Self::Database(Box::new(address))).map_err(|error| End::Usage(format!("the store: {error}")));
         }
         match text.strip_prefix("sqlite:") {
             Some(file) if !file.is_empty() => Ok(Self::File(PathBuf::from(file))),
@@ -76,7 +76,7 @@ impl Place {
         Ok(match self {
             Self::File(file) => Sqlite::schema_version(file)?,
             Self::Database(address) => {
-                Postgres::schema_version(address, config.postgres(address.clone()).pools.patience)?
+                Postgres::schema_version(address, config.postgres(Address::clone(address)).pools.patience)?
             }
         })
     }
@@ -120,7 +120,7 @@ impl Place {
                 Arc::new(Sqlite::open(options)?)
             }
             Self::Database(address) => {
-                let mut options = config.postgres(address.clone());
+                let mut options = config.postgres(Address::clone(address));
                 options.observer = observer;
                 if how == Use::Tool {
                     (options.pools.readers, options.pools.writers) = (1, 1);
