@@ -38,7 +38,9 @@ impl Place {
     pub fn parse(text: &str, config: &Config) -> Result<Self, End> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             let address = Address::parse(text, &config.beside_address()?);
-            return address.map(|address| Self::Database(Box::new(address))).map_err(|error| End::Usage(format!("the store: {error}")));
+            return address
+                .map(|address| Self::Database(Box::new(address)))
+                .map_err(|error| End::Usage(format!("the store: {error}")));
         }
         match text.strip_prefix("sqlite:") {
             Some(file) if !file.is_empty() => Ok(Self::File(PathBuf::from(file))),

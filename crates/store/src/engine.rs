@@ -75,8 +75,8 @@ pub trait Tx {
     fn reserve_ids(&mut self, counter: &'static str, id: i64) -> Result<(), StoreError>;
 
     /// Keys for as many new rows of a journal, the first of them; the others follow it. `None`: the engine makes them when the rows are
-    /// inserted. Of a transaction, events are numbered once, after everything they tell of is done: nobody else can change those
-    /// records then, so the keys of a record's events have the order of its changes.
+    /// inserted. Events are numbered after everything they tell of is done: nobody else can change those records then, so the keys of
+    /// a record's events have the order of its changes.
     fn number_rows(&mut self, journal: Journal, count: usize) -> Result<Option<i64>, StoreError>;
 }
 

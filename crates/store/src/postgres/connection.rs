@@ -418,9 +418,6 @@ impl Tx for Connection {
         let count = i64::try_from(count).map_err(|_| StoreError::Defect("too many rows at once".into()))?;
         match journal {
             Journal::Audit => self.take_ids("audit", count).map(Some),
-            Journal::Event if self.recorded.is_some() => {
-                Err(StoreError::Defect("events of a transaction are numbered once".into()))
-            }
             Journal::Event if count >= EVENTS_A_DRAW => {
                 Err(StoreError::Defect("too many events in a transaction".into()))
             }
