@@ -6,7 +6,7 @@ use rollcall_domain::id::BusinessId;
 use rollcall_domain::moment::Moment;
 
 crate::statements! {
-    INSERT = "INSERT INTO audit (id, time_ms, business_id, user_name, user_verified, app_code, request_id, audit_type,
+    INSERT for many = "INSERT INTO audit (id, time_ms, business_id, user_name, user_verified, app_code, request_id, audit_type,
         resource_type, action, resource_id, resource_name, detail)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 }

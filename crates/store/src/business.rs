@@ -11,7 +11,7 @@ crate::statements! {
     FIND_NAMED = "SELECT id FROM business WHERE name = $1";
     /// Businesses are few: one per product of a company.
     LIST = "SELECT id, status, document FROM business WHERE kind = 0 ORDER BY id";
-    INSERT = "INSERT INTO business (id, name, kind, status, document) VALUES ($1, $2, $3, $4, $5)";
+    INSERT for many = "INSERT INTO business (id, name, kind, status, document) VALUES ($1, $2, $3, $4, $5)";
 }
 
 /// The key columns of a business.

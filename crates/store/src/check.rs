@@ -1,6 +1,7 @@
 //! Finds what cannot be: every rule that a store keeps (`instances` §14, `topology` §16), asked of the stored rows. Reads whole
 //! tables on purpose and changes nothing. Indexes and rules prevent these findings; a finding means a defect or a damaged file.
 
+use crate::postgres::EVENTS_A_DRAW;
 use crate::{Row, StoreError, Tx};
 use rollcall_domain::json::{Json, Limits, Object, parse};
 
@@ -13,7 +14,7 @@ pub struct Finding {
     pub what: String,
 }
 
-/// A statement that answers the ids of rows which break a rule.
+/// A statement that answers the ids of rows which break a rule, in any order.
 struct Rule {
     table: &'static str,
     what: &'static str,
@@ -24,6 +25,15 @@ const fn rule(table: &'static str, what: &'static str, broken: &'static str) -> 
     Rule { table, what, broken }
 }
 
+/// What a rule that looks at whole tables needs, and requests do without: sessions are told to prefer indexes and little memory.
+/// Holds until the end of the transaction.
+const SETTINGS: &str =
+    "{only postgres} SELECT set_config('enable_seqscan', 'on', true), set_config('work_mem', '64MB', true)";
+
+// How rules are written: what is looked for and not found is `NOT EXISTS` where an index of both engines leads to it, else a
+// `LEFT JOIN` with nothing on its right side, for which SQLite makes an index and PostgreSQL a hash table. `NOT IN` would compare
+// every row with every other on PostgreSQL once the list outgrows its memory. Findings are put in order here, so no rule sorts.
+
 /// Records that live although their events say otherwise. What every store is born with has no events and is left out.
 macro_rules! lives_against_events {
     ($table:literal, $kind:literal) => {
@@ -32,17 +42,18 @@ macro_rules! lives_against_events {
     ($table:literal, $kind:literal, $born_later:literal) => {
         concat!(
             "WITH told AS (SELECT object_id, min(id) AS earliest, max(id) AS latest,
-                sum(CASE WHEN operation = 1 THEN 1 ELSE 0 END) AS creations
+                sum(CASE WHEN operation = 1 THEN 1 ELSE 0 END) AS creations,
+                min(CASE WHEN operation = 1 THEN id END) AS creation,
+                max(CASE WHEN operation = 3 THEN id END) AS deletion
                 FROM event WHERE kind = ",
             $kind,
             " GROUP BY object_id)
              SELECT t.id FROM ",
             $table,
             " t LEFT JOIN told ON told.object_id = t.id
-                LEFT JOIN event a ON a.id = told.earliest LEFT JOIN event z ON z.id = told.latest
-             WHERE (told.object_id IS NULL OR told.creations <> 1 OR a.operation <> 1 OR z.operation = 3) AND ",
-            $born_later,
-            " ORDER BY t.id"
+             WHERE (told.object_id IS NULL OR told.creations <> 1 OR told.creation <> told.earliest
+                OR told.deletion = told.latest) AND ",
+            $born_later
         )
     };
 }
@@ -51,112 +62,133 @@ macro_rules! lives_against_events {
 macro_rules! gone_against_events {
     ($table:literal, $kind:literal) => {
         concat!(
-            "WITH told AS (SELECT object_id, max(id) AS latest FROM event WHERE kind = ",
+            "SELECT e.object_id FROM event e WHERE e.kind = ",
             $kind,
-            " GROUP BY object_id)
-             SELECT told.object_id FROM told JOIN event z ON z.id = told.latest
-             WHERE z.operation <> 3 AND told.object_id NOT IN (SELECT id FROM ",
+            " AND NOT EXISTS (SELECT 1 FROM ",
             $table,
-            ") ORDER BY told.object_id"
+            " t WHERE t.id = e.object_id)
+             GROUP BY e.object_id HAVING coalesce(max(CASE WHEN e.operation = 3 THEN e.id END), 0) <> max(e.id)"
         )
     };
 }
+
+/// What the events say that a draw's keys were given to. The keys of a draw begin behind this multiple of it.
+macro_rules! drawn {
+    () => {
+        "WITH drawn AS (SELECT (id - 1) / 1048576 AS draw, count(*) AS events FROM event GROUP BY (id - 1) / 1048576) "
+    };
+}
+const _: () = assert!(EVENTS_A_DRAW == 1_048_576);
 
 const RULES: &[Rule] = &[
     // Processes: instances I-1, I-2, I-4, I-5, topology 9
     rule(
         "process",
         "its service instance does not exist",
-        "SELECT id FROM process WHERE service_instance_id NOT IN (SELECT id FROM service_instance) ORDER BY id",
+        "SELECT p.id FROM process p WHERE NOT EXISTS (SELECT 1 FROM service_instance s WHERE s.id = p.service_instance_id)",
     ),
     rule(
         "process",
         "it is of another business than its service instance",
         "SELECT p.id FROM process p JOIN service_instance s ON s.id = p.service_instance_id
-            WHERE s.business_id <> p.business_id ORDER BY p.id",
+            WHERE s.business_id <> p.business_id",
     ),
     rule(
         "process",
         "it is on another host than its service instance",
         "SELECT p.id FROM process p JOIN service_instance s ON s.id = p.service_instance_id
-            WHERE s.host_id <> p.host_id ORDER BY p.id",
+            WHERE s.host_id <> p.host_id",
     ),
     rule(
         "process",
         "another process of its service instance has its name",
-        "SELECT max(id) FROM process GROUP BY service_instance_id, name HAVING count(*) > 1",
+        "SELECT max(id) FROM process GROUP BY business_id, service_instance_id, name HAVING count(*) > 1",
     ),
     rule(
         "process",
         "another process of its service instance has its function name and start parameter",
         "SELECT max(id) FROM process WHERE start_param IS NOT NULL
-            GROUP BY service_instance_id, func_name, start_param HAVING count(*) > 1",
+            GROUP BY business_id, service_instance_id, func_name, start_param HAVING count(*) > 1",
     ),
     rule(
         "process",
         "it follows a process template, its service instance follows none",
         "SELECT p.id FROM process p JOIN service_instance s ON s.id = p.service_instance_id
-            WHERE p.process_template_id <> 0 AND s.service_template_id = 0 ORDER BY p.id",
+            WHERE p.process_template_id <> 0 AND s.service_template_id = 0",
+    ),
+    rule(
+        "process",
+        "another process has its id",
+        "{only postgres} SELECT id FROM process GROUP BY id HAVING count(*) > 1",
     ),
     // Service instances: instances I-3, topology 5
     rule(
         "service_instance",
         "it has no process",
-        "SELECT id FROM service_instance WHERE id NOT IN (SELECT service_instance_id FROM process) ORDER BY id",
+        "SELECT s.id FROM service_instance s WHERE NOT EXISTS (SELECT 1 FROM process p
+            WHERE p.business_id = s.business_id AND p.service_instance_id = s.id)",
     ),
     rule(
         "service_instance",
         "its host is not in its module",
         "SELECT s.id FROM service_instance s WHERE NOT EXISTS (SELECT 1 FROM host_module r
-            WHERE r.module_id = s.module_id AND r.host_id = s.host_id) ORDER BY s.id",
+            WHERE r.module_id = s.module_id AND r.host_id = s.host_id)",
     ),
     rule(
         "service_instance",
         "it is of another business than its host in the module",
         "SELECT s.id FROM service_instance s JOIN host_module r ON r.module_id = s.module_id AND r.host_id = s.host_id
-            WHERE r.business_id <> s.business_id ORDER BY s.id",
+            WHERE r.business_id <> s.business_id",
+    ),
+    rule(
+        "service_instance",
+        "it cannot be found by its id",
+        "{only postgres} SELECT s.id FROM service_instance s LEFT JOIN service_instance_locator l
+            ON l.id = s.id AND l.business_id = s.business_id WHERE l.id IS NULL",
+    ),
+    rule(
+        "service_instance_locator",
+        "its service instance does not exist or is of another business",
+        "{only postgres} SELECT l.id FROM service_instance_locator l LEFT JOIN service_instance s
+            ON s.id = l.id AND s.business_id = l.business_id WHERE s.id IS NULL",
     ),
     // Templates are not there yet: nothing can follow one (instances I-5, topology 7 and 8)
     rule(
         "service_instance",
         "it follows a service template that does not exist",
-        "SELECT id FROM service_instance WHERE service_template_id <> 0 ORDER BY id",
+        "SELECT id FROM service_instance WHERE service_template_id <> 0",
     ),
     rule(
         "module",
         "it follows a service template that does not exist",
-        "SELECT id FROM module WHERE service_template_id <> 0 ORDER BY id",
+        "SELECT id FROM module WHERE service_template_id <> 0",
     ),
     rule(
         "topology_set",
         "it follows a set template that does not exist",
-        "SELECT id FROM topology_set WHERE set_template_id <> 0 ORDER BY id",
+        "SELECT id FROM topology_set WHERE set_template_id <> 0",
     ),
     // Businesses, sets and modules: topology 1 to 3
     rule(
         "business",
         "it has not exactly one built-in set",
         "SELECT id FROM business b WHERE 1 <> (SELECT count(*) FROM topology_set s
-            WHERE s.business_id = b.id AND s.kind = 1) ORDER BY id",
+            WHERE s.business_id = b.id AND s.kind = 1)",
     ),
     rule(
         "business",
         "its built-in set has not one idle, one fault and one recycle module",
         "SELECT id FROM business b WHERE 3 <> (SELECT count(DISTINCT m.kind) FROM topology_set s
             JOIN module m ON m.business_id = b.id AND m.set_id = s.id
-            WHERE s.business_id = b.id AND s.kind = 1 AND m.kind IN (1, 2, 3)) ORDER BY id",
+            WHERE s.business_id = b.id AND s.kind = 1 AND m.kind IN (1, 2, 3))",
     ),
     rule("business", "another business has its name", "SELECT max(id) FROM business GROUP BY name HAVING count(*) > 1"),
     rule(
         "topology_set",
         "its business does not exist",
-        "SELECT id FROM topology_set WHERE business_id NOT IN (SELECT id FROM business) ORDER BY id",
+        "SELECT s.id FROM topology_set s WHERE NOT EXISTS (SELECT 1 FROM business b WHERE b.id = s.business_id)",
     ),
-    rule(
-        "topology_set",
-        "its parent is not its business",
-        "SELECT id FROM topology_set WHERE parent_id <> business_id ORDER BY id",
-    ),
+    rule("topology_set", "its parent is not its business", "SELECT id FROM topology_set WHERE parent_id <> business_id"),
     rule(
         "topology_set",
         "another set of its parent has its name",
@@ -165,12 +197,12 @@ const RULES: &[Rule] = &[
     rule(
         "module",
         "its set does not exist",
-        "SELECT id FROM module WHERE set_id NOT IN (SELECT id FROM topology_set) ORDER BY id",
+        "SELECT m.id FROM module m WHERE NOT EXISTS (SELECT 1 FROM topology_set s WHERE s.id = m.set_id)",
     ),
     rule(
         "module",
         "it is of another business than its set",
-        "SELECT m.id FROM module m JOIN topology_set s ON s.id = m.set_id WHERE s.business_id <> m.business_id ORDER BY m.id",
+        "SELECT m.id FROM module m JOIN topology_set s ON s.id = m.set_id WHERE s.business_id <> m.business_id",
     ),
     rule(
         "module",
@@ -181,35 +213,35 @@ const RULES: &[Rule] = &[
         "module",
         "its service category is neither shared nor of its business",
         "SELECT m.id FROM module m WHERE NOT EXISTS (SELECT 1 FROM service_category c
-            WHERE c.id = m.service_category_id AND c.business_id IN (0, m.business_id)) ORDER BY m.id",
+            WHERE c.id = m.service_category_id AND c.business_id IN (0, m.business_id))",
     ),
     rule(
         "service_category",
         "its parent does not exist",
-        "SELECT id FROM service_category WHERE parent_id <> 0
-            AND parent_id NOT IN (SELECT id FROM service_category) ORDER BY id",
+        "SELECT c.id FROM service_category c WHERE c.parent_id <> 0
+            AND NOT EXISTS (SELECT 1 FROM service_category p WHERE p.id = c.parent_id)",
     ),
     // Hosts: topology 4
     rule(
         "host",
         "it is in no module",
-        "SELECT id FROM host WHERE id NOT IN (SELECT host_id FROM host_module) ORDER BY id",
+        "SELECT h.id FROM host h WHERE NOT EXISTS (SELECT 1 FROM host_module r WHERE r.host_id = h.id)",
     ),
     rule(
         "host",
         "its cloud area does not exist",
-        "SELECT id FROM host WHERE cloud_id NOT IN (SELECT id FROM cloud_area) ORDER BY id",
+        "SELECT h.id FROM host h WHERE NOT EXISTS (SELECT 1 FROM cloud_area a WHERE a.id = h.cloud_id)",
     ),
     rule(
         "host",
         "it is in modules of several businesses",
-        "SELECT host_id FROM host_module GROUP BY host_id HAVING count(DISTINCT business_id) > 1 ORDER BY host_id",
+        "SELECT host_id FROM host_module GROUP BY host_id HAVING min(business_id) <> max(business_id)",
     ),
     rule(
         "host",
         "it is in a built-in module and in others",
         "SELECT r.host_id FROM host_module r JOIN module m ON m.id = r.module_id
-            GROUP BY r.host_id HAVING max(m.kind) > 0 AND count(*) > 1 ORDER BY r.host_id",
+            GROUP BY r.host_id HAVING max(m.kind) > 0 AND count(*) > 1",
     ),
     rule(
         "host_module",
@@ -219,43 +251,43 @@ const RULES: &[Rule] = &[
     rule(
         "host_module",
         "the host does not exist",
-        "SELECT DISTINCT host_id FROM host_module WHERE host_id NOT IN (SELECT id FROM host) ORDER BY host_id",
+        "SELECT DISTINCT r.host_id FROM host_module r WHERE NOT EXISTS (SELECT 1 FROM host h WHERE h.id = r.host_id)",
     ),
     rule(
         "host_module",
         "the module does not exist",
-        "SELECT host_id FROM host_module WHERE module_id NOT IN (SELECT id FROM module) ORDER BY host_id",
+        "SELECT r.host_id FROM host_module r WHERE NOT EXISTS (SELECT 1 FROM module m WHERE m.id = r.module_id)",
     ),
     rule(
         "host_module",
         "set or business is not that of the module",
         "SELECT r.host_id FROM host_module r JOIN module m ON m.id = r.module_id
-            WHERE r.set_id <> m.set_id OR r.business_id <> m.business_id ORDER BY r.host_id",
+            WHERE r.set_id <> m.set_id OR r.business_id <> m.business_id",
     ),
     rule(
         "host",
         "its addresses are not reserved for it",
-        "SELECT id FROM host WHERE (inner_ip <> '' OR inner_ip_v6 <> '')
-            AND id NOT IN (SELECT host_id FROM host_address) ORDER BY id",
+        "SELECT h.id FROM host h WHERE (h.inner_ip <> '' OR h.inner_ip_v6 <> '')
+            AND NOT EXISTS (SELECT 1 FROM host_address a WHERE a.host_id = h.id)",
     ),
     rule(
         "host_address",
         "the address is of a host that does not exist or is in another cloud area",
         "SELECT a.host_id FROM host_address a LEFT JOIN host h ON h.id = a.host_id
-            WHERE h.id IS NULL OR h.cloud_id <> a.cloud_id ORDER BY a.host_id",
+            WHERE h.id IS NULL OR h.cloud_id <> a.cloud_id",
     ),
     // Events and audit: topology 10
     rule(
         "event",
         "the event before it is missing",
         "SELECT position FROM (SELECT position, lag(position) OVER (ORDER BY position) AS before FROM {published_event} p) t
-            WHERE position <> before + 1 ORDER BY position",
+            WHERE position <> before + 1",
     ),
     rule(
         "event",
         "its states do not fit its operation",
         "SELECT id FROM event WHERE operation NOT IN (1, 2, 3)
-            OR (operation = 1) <> (before_state IS NULL) OR (operation = 3) <> (after_state IS NULL) ORDER BY id",
+            OR (operation = 1) <> (before_state IS NULL) OR (operation = 3) <> (after_state IS NULL)",
     ),
     rule("process", "its events do not tell that it was created once and lives", lives_against_events!("process", "9")),
     rule("process", "it is gone and no event tells of it", gone_against_events!("process", "9")),
@@ -264,14 +296,14 @@ const RULES: &[Rule] = &[
         "its latest event shows another state",
         "WITH told AS (SELECT object_id, max(id) AS latest FROM event WHERE kind = 9 GROUP BY object_id)
             SELECT p.id FROM process p JOIN told ON told.object_id = p.id JOIN event z ON z.id = told.latest
-            WHERE z.after_state <> '{' || p.fixed_fields || ',' || p.extra_fields || '}' ORDER BY p.id",
+            WHERE z.after_state <> '{' || p.fixed_fields || ',' || p.extra_fields || '}'",
     ),
     rule(
         "process",
         "its creation is not in the audit of its service instance",
         "SELECT p.id FROM process p JOIN event e ON e.kind = 9 AND e.operation = 1 AND e.object_id = p.id
             LEFT JOIN audit a ON a.resource_id = p.service_instance_id AND a.resource_type = 'service_instance'
-            AND a.request_id = e.request_id WHERE a.id IS NULL ORDER BY p.id",
+            AND a.request_id = e.request_id WHERE a.id IS NULL",
     ),
     rule(
         "service_instance",
@@ -302,7 +334,7 @@ const RULES: &[Rule] = &[
                 FROM event WHERE kind = 3 GROUP BY object_id),
             placed AS (SELECT host_id, count(*) AS modules FROM host_module GROUP BY host_id)
             SELECT h.id FROM host h LEFT JOIN told ON told.object_id = h.id LEFT JOIN placed ON placed.host_id = h.id
-            WHERE coalesce(told.modules, 0) <> coalesce(placed.modules, 0) ORDER BY h.id",
+            WHERE coalesce(told.modules, 0) <> coalesce(placed.modules, 0)",
     ),
     rule("host", "it is gone and no event tells of it", gone_against_events!("host", "2")),
     rule("business", "it is gone and no event tells of it", gone_against_events!("business", "4")),
@@ -311,23 +343,88 @@ const RULES: &[Rule] = &[
     rule(
         "event",
         "no audit entry is of its request",
-        "SELECT id FROM event WHERE request_id NOT IN (SELECT request_id FROM audit) ORDER BY id",
+        "SELECT e.id FROM event e LEFT JOIN (SELECT DISTINCT request_id FROM audit) a ON a.request_id = e.request_id
+            WHERE a.request_id IS NULL",
     ),
     rule(
         "audit",
         "no event is of its request",
-        "SELECT id FROM audit WHERE request_id NOT IN (SELECT request_id FROM event) ORDER BY id",
+        "SELECT a.id FROM audit a LEFT JOIN (SELECT DISTINCT request_id FROM event) e ON e.request_id = a.request_id
+            WHERE e.request_id IS NULL",
+    ),
+    // The order of events, see postgres/sequencer.rs
+    rule(
+        "event",
+        "it is neither in the order nor waiting for its place",
+        "{only postgres} SELECT e.id FROM event e
+            LEFT JOIN event_order o ON o.first_id = (e.id - 1) / 1048576 * 1048576
+            LEFT JOIN commit_record c ON c.draw = (e.id - 1) / 1048576 AND c.is_pending = 1
+            WHERE e.id - (e.id - 1) / 1048576 * 1048576 > greatest(coalesce(o.events, 0), coalesce(c.events, 0))",
+    ),
+    rule(
+        "event",
+        "an earlier event of its record stands behind it in the order",
+        "{only postgres} SELECT id FROM (SELECT id, position,
+                lag(position) OVER (PARTITION BY kind, object_id ORDER BY id) AS before FROM {published_event} p) t
+            WHERE before > position",
+    ),
+    rule(
+        "event_order",
+        "it does not begin where the entry before it ends",
+        "{only postgres} SELECT last_position FROM (SELECT last_position, events,
+                lag(last_position) OVER (ORDER BY last_position) AS before FROM event_order) t
+            WHERE events < 1 OR last_position - events <> before",
+    ),
+    rule(
+        "event_order",
+        "its events are those of another entry too",
+        "{only postgres} SELECT last_position FROM (SELECT last_position, first_id, events,
+                lead(first_id) OVER (ORDER BY first_id) AS next FROM event_order) t WHERE first_id + events > next",
+    ),
+    rule(
+        "event_order",
+        "there are not as many events as it says",
+        concat!(
+            "{only postgres} ",
+            drawn!(),
+            "SELECT o.last_position FROM event_order o LEFT JOIN drawn ON drawn.draw * 1048576 = o.first_id
+             WHERE coalesce(drawn.events, 0) <> o.events"
+        ),
+    ),
+    rule(
+        "commit_record",
+        "it waits for its place and there are not as many events as it says",
+        concat!(
+            "{only postgres} ",
+            drawn!(),
+            "SELECT c.draw FROM commit_record c LEFT JOIN drawn ON drawn.draw = c.draw
+             WHERE c.is_pending = 1 AND coalesce(drawn.events, 0) <> c.events"
+        ),
+    ),
+    rule(
+        "commit_record",
+        "it waits for its place and has one",
+        "{only postgres} SELECT c.draw FROM commit_record c JOIN event_order o ON o.first_id = c.draw * 1048576
+            WHERE c.is_pending = 1",
+    ),
+    rule(
+        "event_sequencer",
+        "the next position is not the one behind the last",
+        "{only postgres} SELECT 1 FROM (SELECT max(last_position) AS position FROM event_order) last
+            LEFT JOIN event_sequencer s ON s.id = 1
+            WHERE s.id IS NULL OR s.next_position <> coalesce(last.position + 1, s.next_position)",
     ),
     // Who may come in
     rule(
         "app_secret",
         "its app does not exist",
-        "SELECT id FROM app_secret WHERE app_code NOT IN (SELECT code FROM app) ORDER BY id",
+        "SELECT s.id FROM app_secret s WHERE NOT EXISTS (SELECT 1 FROM app a WHERE a.code = s.app_code)",
     ),
     rule(
         "access_grant",
         "its business does not exist",
-        "SELECT id FROM access_grant WHERE business_id <> 0 AND business_id NOT IN (SELECT id FROM business) ORDER BY id",
+        "SELECT g.id FROM access_grant g WHERE g.business_id <> 0
+            AND NOT EXISTS (SELECT 1 FROM business b WHERE b.id = g.business_id)",
     ),
 ];
 
@@ -338,7 +435,15 @@ macro_rules! counted {
             $table,
             concat!("SELECT max(seen), (SELECT next FROM sequence WHERE name = '", $counter, "') FROM (", $seen,
                 ") t HAVING max(seen) >= coalesce((SELECT next FROM sequence WHERE name = '", $counter, "'), 1)"),
-        )),*]
+        ),)*
+        ("audit",
+            "{only postgres} SELECT max(id) FROM audit
+                HAVING max(id) >= coalesce((SELECT next FROM sequence WHERE name = 'audit'), 1)"),
+        ("event",
+            "{only postgres} SELECT max(draw) FROM (SELECT (max(id) - 1) / 1048576 AS draw FROM event
+                    UNION ALL SELECT max(draw) FROM commit_record) t
+                HAVING max(draw) >= (SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM event_draw)"),
+        ]
     };
 }
 
@@ -375,12 +480,12 @@ enum Member {
 const DOCUMENTED: &[Documented] = &[
     Documented {
         table: "business",
-        rows: "SELECT id, document, id, name, kind FROM business ORDER BY id",
+        rows: "SELECT id, document, id, name, kind FROM business",
         members: &[Member::Int("bk_biz_id"), Member::Text("bk_biz_name"), Member::Int("default")],
     },
     Documented {
         table: "topology_set",
-        rows: "SELECT id, document, id, business_id, parent_id, name, kind, set_template_id FROM topology_set ORDER BY id",
+        rows: "SELECT id, document, id, business_id, parent_id, name, kind, set_template_id FROM topology_set",
         members: &[
             Member::Int("bk_set_id"),
             Member::Int("bk_biz_id"),
@@ -393,7 +498,7 @@ const DOCUMENTED: &[Documented] = &[
     Documented {
         table: "module",
         rows: "SELECT id, document, id, business_id, set_id, name, kind, service_template_id, service_category_id
-            FROM module ORDER BY id",
+            FROM module",
         members: &[
             Member::Int("bk_module_id"),
             Member::Int("bk_biz_id"),
@@ -406,13 +511,13 @@ const DOCUMENTED: &[Documented] = &[
     },
     Documented {
         table: "host",
-        rows: "SELECT id, document, id, cloud_id FROM host ORDER BY id",
+        rows: "SELECT id, document, id, cloud_id FROM host",
         members: &[Member::Int("bk_host_id"), Member::Int("bk_cloud_id")],
     },
     Documented {
         table: "service_instance",
         rows: "SELECT id, document, id, business_id, module_id, host_id, service_template_id, name
-            FROM service_instance ORDER BY id",
+            FROM service_instance",
         members: &[
             Member::Int("id"),
             Member::Int("bk_biz_id"),
@@ -426,7 +531,7 @@ const DOCUMENTED: &[Documented] = &[
         table: "process",
         rows:
             "SELECT id, '{' || fixed_fields || ',' || extra_fields || '}', id, business_id, service_instance_id, name,
-            func_name, start_param FROM process ORDER BY id",
+            func_name, start_param FROM process",
         members: &[
             Member::Int("bk_process_id"),
             Member::Int("bk_biz_id"),
@@ -440,43 +545,46 @@ const DOCUMENTED: &[Documented] = &[
 
 /// Every statement of this file.
 pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
+    rules().chain([SETTINGS])
+}
+
+fn rules() -> impl Iterator<Item = &'static str> {
     let rules = RULES.iter().map(|rule| rule.broken);
     let counted = COUNTED.iter().map(|(_, statement)| *statement);
     rules.chain(counted).chain(DOCUMENTED.iter().map(|table| table.rows))
 }
 
-/// How many rules there are, for reports of progress.
+/// How many rules there are, for reports of progress. Those about what one engine alone keeps hold on every other.
 pub fn rule_count() -> usize {
-    statements().count()
+    rules().count()
 }
+
+/// What a row that a statement answers shows to be wrong.
+type What<'a> = &'a dyn Fn(&dyn Row) -> Result<Vec<String>, StoreError>;
 
 /// Asks every rule. `progress` is told before each, with the table it looks at.
 pub fn run(tx: &mut dyn Tx, progress: &mut dyn FnMut(&'static str)) -> Result<Vec<Finding>, StoreError> {
+    tx.query(SETTINGS, &[], &mut |_| Ok(()))?;
     let mut findings = Vec::new();
-    for rule in RULES {
-        progress(rule.table);
-        tx.query(rule.broken, &[], &mut |row| {
-            findings.push(Finding { table: rule.table, id: row.int(0)?, what: rule.what.to_owned() });
+    let mut ask = |table, statement, what: What<'_>| {
+        progress(table);
+        let begin = findings.len();
+        tx.query(statement, &[], &mut |row| {
+            let id = row.int(0)?;
+            findings.extend(what(row)?.into_iter().map(|what| Finding { table, id, what }));
             Ok(())
         })?;
+        findings[begin..].sort_by_key(|finding| finding.id);
+        Ok::<_, StoreError>(())
+    };
+    for rule in RULES {
+        ask(rule.table, rule.broken, &|_| Ok(vec![rule.what.to_owned()]))?;
     }
     for (table, statement) in COUNTED {
-        progress(table);
-        tx.query(statement, &[], &mut |row| {
-            findings.push(Finding { table, id: row.int(0)?, what: "its id would be given out again".to_owned() });
-            Ok(())
-        })?;
+        ask(table, statement, &|_| Ok(vec!["its id would be given out again".to_owned()]))?;
     }
     for documented in DOCUMENTED {
-        progress(documented.table);
-        tx.query(documented.rows, &[], &mut |row| {
-            let id = row.int(0)?;
-            for what in compare(documented.members, row)? {
-                let table = documented.table;
-                findings.push(Finding { table, id, what });
-            }
-            Ok(())
-        })?;
+        ask(documented.table, documented.rows, &|row| compare(documented.members, row))?;
     }
     Ok(findings)
 }

@@ -6,7 +6,7 @@ use rollcall_domain::id::CloudAreaId;
 crate::statements! {
     /// Served by the primary key.
     EXISTING = "SELECT id FROM cloud_area WHERE id {in $1}";
-    INSERT = "INSERT INTO cloud_area (id, name) VALUES ($1, $2)";
+    INSERT for many = "INSERT INTO cloud_area (id, name) VALUES ($1, $2)";
 }
 
 /// Stores areas.

@@ -20,6 +20,8 @@
 //! | `{by business}` | behind such a table: the place where it is split |
 //! | `{text}` | the type of texts; they are ordered by their bytes |
 
+use crate::postgres::EVENTS_A_DRAW;
+
 /// An engine's way of saying it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
@@ -131,11 +133,15 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     match mark {
         "for update" => fixed("", "FOR UPDATE"),
         "service_instance_locator" => fixed("service_instance", "service_instance_locator"),
-        "published_event" => fixed(
-            "(SELECT id AS position, event.* FROM event)",
-            "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
-              FROM event_order o JOIN event e ON e.id > o.first_id AND e.id <= o.first_id + o.events)",
-        ),
+        // By equality, so that neither side is looked through for every row of the other.
+        "published_event" => Some(pick(
+            "(SELECT id AS position, event.* FROM event)".to_owned(),
+            format!(
+                "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
+              FROM event e JOIN event_order o ON o.first_id = (e.id - 1) / {EVENTS_A_DRAW} * {EVENTS_A_DRAW}
+              WHERE e.id <= o.first_id + o.events)"
+            ),
+        )),
         // One entry of the order stands for the events of a transaction, of which the first may have been read before.
         "events_after $1 $2" => fixed(
             "(SELECT id AS position, event.* FROM event WHERE id > $1 ORDER BY id LIMIT $2)",

@@ -11,7 +11,7 @@ use rollcall_domain::id::BusinessId;
 use rollcall_domain::moment::Moment;
 
 crate::statements! {
-    INSERT = "INSERT INTO event (id, time_ms, business_id, kind, operation, object_id, request_id, before_state,
+    INSERT for many = "INSERT INTO event (id, time_ms, business_id, kind, operation, object_id, request_id, before_state,
         after_state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     /// Served by the primary keys of events and of their order.
     LIST_AFTER = "SELECT position, time_ms, business_id, kind, operation, object_id, request_id, before_state, after_state

@@ -57,18 +57,18 @@ crate::statements! {
     LOCK_SHARED = "{only postgres} SELECT id FROM host WHERE id {in $1} ORDER BY id FOR SHARE";
     /// Served by `host_module_host`.
     LEAVE = "DELETE FROM host_module WHERE host_id {in $1} AND module_id {in $2}";
-    JOIN_MODULE = "INSERT INTO host_module (business_id, set_id, module_id, host_id) VALUES ($1, $2, $3, $4)";
+    JOIN_MODULE for many = "INSERT INTO host_module (business_id, set_id, module_id, host_id) VALUES ($1, $2, $3, $4)";
     /// Served by `host_address_address`.
     HOLDERS = "SELECT cloud_id, address, host_id FROM host_address WHERE address {in $1}";
     /// Served by `host_agent`.
     AGENTS = "SELECT agent_id, id FROM host WHERE agent_id IS NOT NULL AND agent_id {in $1}";
     /// Served by the primary key.
     DOCUMENTS = "SELECT id, document FROM host WHERE id {in $1} ORDER BY id";
-    INSERT = "INSERT INTO host (id, cloud_id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6, agent_id, document)
+    INSERT for many = "INSERT INTO host (id, cloud_id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6, agent_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    INSERT_ADDRESS = "INSERT INTO host_address (cloud_id, address, host_id) VALUES ($1, $2, $3)";
+    INSERT_ADDRESS for many = "INSERT INTO host_address (cloud_id, address, host_id) VALUES ($1, $2, $3)";
     /// Served by the primary key.
-    UPDATE = "UPDATE host SET outer_ip = $2, outer_ip_v6 = $3, document = $4 WHERE id = $1";
+    UPDATE for many = "UPDATE host SET outer_ip = $2, outer_ip_v6 = $3, document = $4 WHERE id = $1";
 }
 
 /// Which of these hosts are in a module.

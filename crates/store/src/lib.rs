@@ -29,4 +29,4 @@ mod statements;
 
 pub use engine::{Engine, Journal, MayRetry, Observer, Param, ReadRun, Row, Stop, Store, TimeLimits, Tx, Work};
 pub use error::StoreError;
-pub use statements::{every_statement, serving_statements};
+pub use statements::{every_statement, serving_statements, statements_for_many};

@@ -30,7 +30,7 @@ crate::statements! {
     /// Served by `module_set`.
     DOCUMENTS_OF_SET = "SELECT document FROM module WHERE business_id = $1 AND set_id = $4
         ORDER BY id LIMIT $2 OFFSET $3";
-    INSERT = "INSERT INTO module (id, business_id, set_id, kind, name, service_template_id, service_category_id, document)
+    INSERT for many = "INSERT INTO module (id, business_id, set_id, kind, name, service_template_id, service_category_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
 

@@ -14,7 +14,7 @@ crate::statements! {
     /// Served by `process_name`.
     KEYS_OF_INSTANCE = "SELECT name, func_name, start_param FROM process
         WHERE business_id = $1 AND service_instance_id = $2";
-    INSERT = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
+    INSERT for many = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
         start_param, fixed_fields, extra_fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     /// Served by `process_name`.
     DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id {in $2}";

@@ -10,7 +10,7 @@ crate::statements! {
     /// Served by `service_category_name`.
     LIST = "SELECT id, business_id, parent_id, root_id, is_built_in, name FROM service_category
         WHERE business_id IN (0, $1) ORDER BY name, id";
-    INSERT = "INSERT INTO service_category (id, business_id, parent_id, root_id, name, is_built_in)
+    INSERT for many = "INSERT INTO service_category (id, business_id, parent_id, root_id, name, is_built_in)
         VALUES ($1, $2, $3, $4, $5, $6)";
 }
 

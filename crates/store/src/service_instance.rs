@@ -53,14 +53,14 @@ crate::statements! {
     /// Served by the primary key.
     LOCK = "SELECT business_id, module_id, host_id, service_template_id, name FROM service_instance
         WHERE business_id = $1 AND id = $2 {for update}";
-    INSERT = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
+    INSERT for many = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
         VALUES ($1, $2, $3, $4, 0, $5, $6)";
     /// Served by `service_instance_host`.
     LIST_LEAVING = "SELECT id, module_id, host_id, name, document FROM service_instance
         WHERE business_id = $1 AND host_id {in $2} AND module_id {not in $3} ORDER BY id {for update}";
     /// Served by the primary key.
     DELETE = "DELETE FROM service_instance WHERE business_id = $1 AND id {in $2}";
-    INSERT_LOCATOR = "{only postgres} INSERT INTO service_instance_locator (id, business_id) VALUES ($1, $2)";
+    INSERT_LOCATOR for many = "{only postgres} INSERT INTO service_instance_locator (id, business_id) VALUES ($1, $2)";
     /// Served by the primary key.
     DELETE_LOCATOR = "{only postgres} DELETE FROM service_instance_locator WHERE id {in $1}";
 }

@@ -19,7 +19,7 @@ crate::statements! {
     COUNT = "SELECT count(*) FROM topology_set WHERE business_id = $1";
     /// Served by `topology_set_business`.
     DOCUMENTS = "SELECT document FROM topology_set WHERE business_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
-    INSERT = "INSERT INTO topology_set (id, business_id, parent_id, kind, name, set_template_id, document)
+    INSERT for many = "INSERT INTO topology_set (id, business_id, parent_id, kind, name, set_template_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
 }
 

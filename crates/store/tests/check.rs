@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test ends with its first error")]
 
 use rollcall_store::check::{self, Finding};
-use rollcall_store::sqlite::{Options, Sqlite};
-use rollcall_store::{Store, StoreError, TimeLimits};
-use std::path::Path;
+use rollcall_store::postgres::address::{Address, Beside};
+use rollcall_store::postgres::{self, Postgres};
+use rollcall_store::sqlite::{self, Sqlite};
+use rollcall_store::{Engine, Store, StoreError, TimeLimits};
+use rollcall_testbed::Database;
 use std::sync::Arc;
+use tempfile::TempDir;
 
 /// A business with one host, one instance and one process, and one process that was deleted; then the directory.
 const SOUND: &str = r#"
@@ -15,9 +18,9 @@ INSERT INTO topology_set VALUES (1, 1, 1, 1, 'idle', 0,
     '{"bk_set_id":1,"bk_biz_id":1,"bk_parent_id":1,"bk_set_name":"idle","default":1,"set_template_id":0}');
 INSERT INTO topology_set VALUES (2, 1, 1, 0, 'web', 0,
     '{"bk_set_id":2,"bk_biz_id":1,"bk_parent_id":1,"bk_set_name":"web","default":0,"set_template_id":0}');
-INSERT INTO module SELECT id, 1, 1 + (id = 4), id % 4, 'm' || id, 0, 2, json_object('bk_module_id', id, 'bk_biz_id', 1,
-    'bk_set_id', 1 + (id = 4), 'bk_module_name', 'm' || id, 'default', id % 4, 'service_template_id', 0,
-    'service_category_id', 2) FROM (SELECT value AS id FROM json_each('[1,2,3,4]'));
+INSERT INTO module SELECT column1, 1, column2, column1 % 4, 'm' || column1, 0, 2, '{"bk_module_id":' || column1
+    || ',"bk_biz_id":1,"bk_set_id":' || column2 || ',"bk_module_name":"m' || column1 || '","default":' || (column1 % 4)
+    || ',"service_template_id":0,"service_category_id":2}' FROM (VALUES (1, 1), (2, 1), (3, 1), (4, 2)) modules;
 INSERT INTO service_category VALUES (1, 0, 0, 1, 'Default', 1), (2, 0, 1, 1, 'Default', 1);
 INSERT INTO cloud_area VALUES (0, 'Default Area');
 INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', NULL, '{"bk_host_id":1,"bk_cloud_id":0}');
@@ -42,43 +45,106 @@ INSERT INTO sequence VALUES ('business', 2), ('set', 3), ('module', 5), ('host',
     ('service_instance', 2), ('process', 3), ('app_secret', 2), ('user_token', 2), ('grant', 2);
 "#;
 
-/// What the check finds in a sound store after this damage.
-fn findings(damage: &str) -> Vec<Finding> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("store.sqlite");
-    drop(Sqlite::open(Options::new(&file)).unwrap());
-    let raw = rusqlite::Connection::open(&file).unwrap();
-    raw.execute_batch(SOUND).unwrap();
-    raw.execute_batch(damage).unwrap();
-    drop(raw);
-    run(&file)
+/// What belongs to it on PostgreSQL: the events are those of draw 0, and of draw 1 one that waits for its place. Nobody gives it
+/// one meanwhile.
+const SOUND_THERE: &str = "
+INSERT INTO service_instance_locator VALUES (1, 1);
+INSERT INTO sequence VALUES ('audit', 2);
+INSERT INTO event VALUES (1048577, 0, 1, 2, 2, 1, 'r1', '{}', '{}');
+SELECT setval('event_draw', 1);
+INSERT INTO commit_record (id, draw, events, is_pending) VALUES ('a', 0, 8, 0), ('b', 1, 1, 1);
+INSERT INTO event_order VALUES (8, 0, 8);
+UPDATE event_sequencer SET next_position = 9, holder = 'a server that is gone', lease_ms = 9000000000000;
+";
+
+/// Where a store is.
+enum Home {
+    Folder(TempDir),
+    Database(Database),
 }
 
-fn run(file: &Path) -> Vec<Finding> {
-    let store = Store::new(Arc::new(Sqlite::open(Options::new(file)).unwrap()), TimeLimits::default());
-    let mut rules = 0;
-    let found = store.read::<_, StoreError>(true, |tx| {
-        rules = 0;
-        check::run(tx, &mut |_| rules += 1)
-    });
-    assert_eq!(rules, check::rule_count());
-    found.unwrap()
+impl Home {
+    /// A store with this in it, on the engine that the environment names.
+    fn with(name: &str, sqlite: &str, postgres: &str) -> Self {
+        match rollcall_testbed::engine() {
+            rollcall_testbed::Engine::Sqlite => {
+                let home = Self::Folder(tempfile::tempdir().unwrap());
+                home.open().engine().close();
+                home.run(sqlite);
+                home
+            }
+            rollcall_testbed::Engine::Postgres => Self::Database(Database::from_template(name, |url| {
+                open_postgres(url).engine().close();
+                run_on_postgres(url, postgres);
+            })),
+        }
+    }
+
+    fn empty() -> Self {
+        Self::with("empty", "", "")
+    }
+
+    fn sound() -> Self {
+        Self::with("sound", SOUND, &format!("{SOUND}{SOUND_THERE}"))
+    }
+
+    /// Runs SQL behind the program's back.
+    fn run(&self, sql: &str) {
+        match self {
+            Self::Folder(folder) => {
+                rusqlite::Connection::open(folder.path().join("store")).unwrap().execute_batch(sql).unwrap();
+            }
+            Self::Database(database) => run_on_postgres(&database.url(), sql),
+        }
+    }
+
+    fn open(&self) -> Store {
+        match self {
+            Self::Folder(folder) => {
+                let engine = Sqlite::open(sqlite::Options::new(folder.path().join("store"))).unwrap();
+                Store::new(Arc::new(engine), TimeLimits::default())
+            }
+            Self::Database(database) => open_postgres(&database.url()),
+        }
+    }
+
+    /// What the check finds.
+    fn findings(&self) -> Vec<Finding> {
+        let mut rules = 0;
+        let found = self.open().read::<_, StoreError>(true, |tx| {
+            rules = 0;
+            check::run(tx, &mut |_| rules += 1)
+        });
+        assert_eq!(rules, check::rule_count());
+        found.unwrap()
+    }
+}
+
+fn open_postgres(url: &str) -> Store {
+    let mut options = postgres::Options::new(Address::parse(url, &Beside::default()).unwrap());
+    (options.pools.readers, options.pools.writers) = (1, 1);
+    Store::new(Arc::new(Postgres::open(options).unwrap()) as Arc<dyn Engine>, TimeLimits::default())
+}
+
+fn run_on_postgres(url: &str, sql: &str) {
+    ::postgres::Client::connect(url, ::postgres::NoTls).unwrap().batch_execute(sql).unwrap();
 }
 
 #[test]
 fn a_sound_store_has_no_findings() {
-    assert_eq!(findings(""), []);
+    assert_eq!(Home::sound().findings(), []);
 }
 
 #[test]
 fn an_empty_store_has_no_findings() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_eq!(run(&folder.path().join("new.sqlite")), []);
+    assert_eq!(Home::empty().findings(), []);
 }
 
 /// Asserts that the damage yields this finding, among others.
 fn check(damage: &str, table: &str, id: i64, what: &str) {
-    let found = findings(damage);
+    let home = Home::sound();
+    home.run(damage);
+    let found = home.findings();
     let is_that = |finding: &Finding| finding.table == table && finding.id == id && finding.what.contains(what);
     assert!(found.iter().any(is_that), "{damage}\n{found:#?}");
 }
@@ -192,4 +258,55 @@ fn damaged_counters_are_found() {
 fn damaged_directories_are_found() {
     check("DELETE FROM app", "app_secret", 1, "app does not exist");
     check("UPDATE access_grant SET business_id = 7", "access_grant", 1, "business does not exist");
+}
+
+#[test]
+fn damage_to_what_only_postgresql_keeps_is_found() {
+    if rollcall_testbed::engine() != rollcall_testbed::Engine::Postgres {
+        return;
+    }
+    let none = "DELETE FROM service_instance_locator";
+    check(none, "service_instance", 1, "cannot be found by its id");
+    let other = "UPDATE service_instance_locator SET business_id = 7";
+    check(other, "service_instance", 1, "cannot be found by its id");
+    check(other, "service_instance_locator", 1, "of another business");
+    check("INSERT INTO service_instance_locator VALUES (7, 1)", "service_instance_locator", 7, "does not exist");
+    check(
+        "INSERT INTO process SELECT id, 7, 7, host_id, 0, name, func_name, start_param, fixed_fields, extra_fields FROM process",
+        "process",
+        1,
+        "another process has its id",
+    );
+    check("UPDATE sequence SET next = 1 WHERE name = 'audit'", "audit", 1, "given out again");
+}
+
+#[test]
+fn damage_to_the_order_of_events_is_found() {
+    if rollcall_testbed::engine() != rollcall_testbed::Engine::Postgres {
+        return;
+    }
+    let nowhere = "it is neither in the order nor waiting";
+    check("DELETE FROM event_order", "event", 1, nowhere);
+    check("UPDATE event_order SET events = 7, last_position = 7", "event", 8, nowhere);
+    check("DELETE FROM commit_record WHERE id = 'b'", "event", 1048577, nowhere);
+    check("UPDATE commit_record SET is_pending = 0", "event", 1048577, nowhere);
+    check("DELETE FROM event WHERE id = 8", "event_order", 8, "not as many events");
+    check("DELETE FROM event WHERE id = 1048577", "commit_record", 1, "not as many events");
+    check("UPDATE commit_record SET is_pending = 1", "commit_record", 0, "has one");
+    let next = "next position is not the one behind the last";
+    check("UPDATE event_sequencer SET next_position = 8", "event_sequencer", 1, next);
+    check("UPDATE event_sequencer SET next_position = 10", "event_sequencer", 1, next);
+    check("DELETE FROM event_sequencer", "event_sequencer", 1, next);
+    check("SELECT setval('event_draw', 1, false)", "event", 1, "given out again");
+    // The second entry stands behind a gap, over the end of the first, or tells of the same events.
+    let ordered = |last: i64, first_id: i64| {
+        format!("UPDATE commit_record SET is_pending = 0; INSERT INTO event_order VALUES ({last}, {first_id}, 1)")
+    };
+    let misplaced = "not begin where the entry before it ends";
+    check(&ordered(10, 1048576), "event_order", 10, misplaced);
+    check(&ordered(7, 1048576), "event_order", 8, misplaced);
+    check(&ordered(9, 7), "event_order", 8, "those of another entry");
+    // The update of the host before its creation.
+    let turned = "DELETE FROM event_order; INSERT INTO event_order VALUES (1, 1048576, 1), (9, 0, 8)";
+    check(turned, "event", 1048577, "an earlier event of its record");
 }

@@ -4,10 +4,14 @@
 
 mod support;
 
-use rollcall_store::dialect::for_sqlite;
-use rollcall_store::{every_statement, serving_statements};
+use postgres::types::Type;
+use rollcall_store::dialect::{for_postgres, for_sqlite, many_for_postgres};
+use rollcall_store::{every_statement, serving_statements, statements_for_many};
+use rollcall_testbed::{Engine, engine};
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 use support::Folder;
+use support::plan::{Made, Planner};
 
 /// Tables that stay small whatever the estate: a scan of them is a plain thing to do.
 const SMALL: &[&str] = &[
@@ -16,6 +20,8 @@ const SMALL: &[&str] = &[
     "app_secret",
     "cloud_area",
     "json_each",
+    // The few events of a page.
+    "published",
     "sequence",
     "service_category",
     "setting",
@@ -26,15 +32,58 @@ const SMALL: &[&str] = &[
 const SCANS_ON_PURPOSE: &[(&str, &str)] =
     &[("FROM business WHERE kind = 0", "searches look at every business, and an estate has a few thousand at most")];
 
-fn migrated() -> (Folder, Connection) {
-    let folder = Folder::new();
-    folder.open().engine().close();
-    let connection = folder.outsider();
-    (folder, connection)
+/// The same on PostgreSQL only.
+const SCANS_ON_PURPOSE_THERE: &[(&str, &str)] =
+    &[("is_pending = 1 ORDER BY draw LIMIT", "an index holds what is pending and nothing else")];
+
+/// A migrated store as others than the program see it.
+enum Outside {
+    Sqlite(Connection, #[expect(dead_code, reason = "keeps the file")] Folder),
+    Postgres(Box<Planner>),
 }
 
-/// The steps of SQLite's plan that read a table or an index from end to end.
-fn scans(connection: &Connection, sql: &str) -> Vec<String> {
+impl Outside {
+    /// On the engine that the environment names.
+    fn new() -> Self {
+        match engine() {
+            Engine::Sqlite => {
+                let folder = Folder::new();
+                folder.open().engine().close();
+                let connection = folder.outsider();
+                Self::Sqlite(connection, folder)
+            }
+            Engine::Postgres => Self::Postgres(Box::new(Planner::new(None))),
+        }
+    }
+
+    /// What is wrong with a statement.
+    fn prepare(&mut self, sql: &str) -> Result<(), String> {
+        match self {
+            Self::Sqlite(connection, _) => connection.prepare(&for_sqlite(sql)).map(|_| ()).map_err(|e| e.to_string()),
+            Self::Postgres(planner) => {
+                planner.client.prepare(&for_postgres(sql)).map(|_| ()).map_err(|e| format!("{e:?}"))
+            }
+        }
+    }
+
+    /// The steps of a statement's plan that read a large table or an index of it from end to end.
+    fn scans(&mut self, sql: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite(connection, _) => scans_in_sqlite(connection, sql),
+            Self::Postgres(planner) => {
+                let mut scans = Vec::new();
+                for made in [Made::ForValues, Made::ForAll] {
+                    let mut parts = planner.plan(sql, made);
+                    parts.retain(|part| part.is_scan() && !SMALL.contains(&part.table.as_str()));
+                    scans.extend(parts.iter().map(|part| format!("{made:?}: {} of {}", part.kind, part.table)));
+                }
+                scans
+            }
+        }
+    }
+}
+
+fn scans_in_sqlite(connection: &Connection, sql: &str) -> Vec<String> {
     let sql = for_sqlite(sql);
     if sql.is_empty() {
         // For another engine.
@@ -60,42 +109,79 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
 
 #[test]
 fn every_statement_prepares_on_a_migrated_store() {
-    let (_folder, connection) = migrated();
+    let mut store = Outside::new();
     let mut count = 0;
     for sql in every_statement() {
-        let prepared = connection.prepare(&for_sqlite(sql));
-        assert!(prepared.is_ok(), "{sql}: {:?}", prepared.err());
+        let prepared = store.prepare(sql);
+        assert!(prepared.is_ok(), "{sql}: {prepared:?}");
         count += 1;
     }
     assert!(count > 50, "only {count} statements are listed");
 }
 
 #[test]
+fn statements_for_many_rows_prepare_on_postgresql() {
+    if engine() != Engine::Postgres {
+        return;
+    }
+    let mut planner = Planner::new(None);
+    let client = &mut planner.client;
+    let mut count = 0;
+    for sql in statements_for_many() {
+        let one = client.prepare(&for_postgres(sql)).unwrap();
+        let types: Vec<_> =
+            one.params().iter().map(|kind| if *kind == Type::INT8 { "bigint" } else { "text" }).collect();
+        let many = many_for_postgres(&for_postgres(sql), &types);
+        let prepared = client.prepare(&many).unwrap_or_else(|e| panic!("{many}: {e:?}"));
+        let lists = prepared.params().iter().map(Type::name);
+        let wanted = one.params().iter().map(|kind| format!("_{}", kind.name()));
+        assert_eq!(lists.collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "{many}");
+        count += 1;
+    }
+    assert!(count > 10, "only {count} statements are for many rows");
+}
+
+/// PostgreSQL takes the type of each from its use, and a gap has none.
+#[test]
+fn parameters_are_numbered_without_gaps() {
+    for sql in every_statement().map(for_postgres) {
+        let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+        let numbers: BTreeSet<usize> = sql.split('$').skip(1).filter_map(|rest| digits(rest).parse().ok()).collect();
+        assert!(numbers.iter().copied().eq(1..=numbers.len()), "{sql}");
+    }
+}
+
+#[test]
 fn no_statement_reads_a_large_table_from_end_to_end() {
-    let (_folder, connection) = migrated();
-    let on_purpose = |sql: &str| SCANS_ON_PURPOSE.iter().any(|(part, _)| sql.contains(part));
+    let mut store = Outside::new();
+    let purposes = match engine() {
+        Engine::Sqlite => SCANS_ON_PURPOSE.to_vec(),
+        Engine::Postgres => [SCANS_ON_PURPOSE, SCANS_ON_PURPOSE_THERE].concat(),
+    };
+    let on_purpose = |sql: &str| purposes.iter().any(|(part, _)| sql.contains(part));
     let slow: Vec<_> = serving_statements()
         .filter(|sql| !on_purpose(sql))
         .filter_map(|sql| {
-            let scans = scans(&connection, sql);
+            let scans = store.scans(sql);
             (!scans.is_empty()).then(|| format!("{sql}\n    {}", scans.join("\n    ")))
         })
         .collect();
     assert!(slow.is_empty(), "full scans:\n{}", slow.join("\n"));
-    for (part, _) in SCANS_ON_PURPOSE {
-        let needed = serving_statements().any(|sql| sql.contains(part) && !scans(&connection, sql).is_empty());
+    for (part, _) in purposes {
+        let needed = serving_statements().any(|sql| sql.contains(part) && !store.scans(sql).is_empty());
         assert!(needed, "no statement with {part:?} scans any more, take it off the list");
     }
 }
 
 #[test]
 fn the_refusal_of_scans_sees_what_it_should() {
-    let (_folder, connection) = migrated();
-    let check = |sql, found: usize| assert_eq!(scans(&connection, sql).len(), found, "{sql}");
-    check("SELECT id FROM process WHERE func_name = $1", 1);
-    check("SELECT count(*) FROM event", 1);
-    check("SELECT p.id FROM process p JOIN host h ON h.id = p.host_id WHERE p.name = $1", 1);
-    check("DELETE FROM audit WHERE time_ms < $1", 1);
-    check("SELECT id FROM host WHERE id {in $1}", 0);
-    check("SELECT name FROM setting", 0);
+    let mut store = Outside::new();
+    let mut check = |sql, found: bool| assert_eq!(!store.scans(sql).is_empty(), found, "{sql}");
+    check("SELECT id FROM process WHERE func_name = $1", true);
+    check("SELECT count(*) FROM event", true);
+    check("SELECT p.id FROM process p JOIN host h ON h.id = p.host_id WHERE p.name = $1", true);
+    check("DELETE FROM audit WHERE time_ms < $1", true);
+    check("SELECT id FROM process WHERE service_instance_id = $1", true);
+    check("SELECT id FROM host WHERE id {in $1}", false);
+    check("SELECT name FROM setting", false);
 }

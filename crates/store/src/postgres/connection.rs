@@ -25,14 +25,14 @@ crate::statements! {
 }
 
 /// How far the keys of the events of one draw are from those of the next: the most events of a transaction.
-pub(super) const EVENTS_A_DRAW: i64 = 1 << 20;
+pub(crate) const EVENTS_A_DRAW: i64 = 1 << 20;
 
 /// For how long the answer to a commit is waited for.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a session works, whatever the database's own settings are. Commits are durable; nothing that a dead program has left holds
 /// locks for long; plans follow the indexes from the first row on, whatever the statistics say.
-const SESSION: &str = "
+pub const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
     SET idle_in_transaction_session_timeout = '60s';
     SET client_connection_check_interval = '2s';

@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use worker::{Shared, Task, Workers, run_read};
 
-pub(crate) use connection::STATEMENTS as CONNECTION_STATEMENTS;
+pub use connection::SESSION;
+pub(crate) use connection::{EVENTS_A_DRAW, STATEMENTS as CONNECTION_STATEMENTS};
 pub(crate) use sequencer::STATEMENTS as SEQUENCER_STATEMENTS;
 
 /// The oldest PostgreSQL this works with, as the database numbers itself.

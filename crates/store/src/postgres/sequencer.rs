@@ -24,13 +24,13 @@ crate::statements! {
     LIST_PENDING = "{only postgres} SELECT draw, events FROM commit_record WHERE is_pending = 1 ORDER BY draw LIMIT $1";
     /// Served by `commit_record_pending`.
     SETTLE = "{only postgres} UPDATE commit_record SET is_pending = 0 WHERE is_pending = 1 AND draw {in $1}";
-    APPEND = "{only postgres} INSERT INTO event_order (last_position, first_id, events) VALUES ($1, $2, $3)";
+    APPEND for many = "{only postgres} INSERT INTO event_order (last_position, first_id, events) VALUES ($1, $2, $3)";
     /// Served by the primary key.
     GO_ON = "{only postgres} UPDATE event_sequencer SET next_position = $1 WHERE id = 1";
     SIZE = "{only postgres} SELECT pg_database_size(current_database())";
-    /// Served by `commit_record_time`.
+    /// Served by `commit_record_time`, which a clock that moves while the statement runs would not be.
     FORGET = "{only postgres} DELETE FROM commit_record WHERE id IN (SELECT id FROM commit_record WHERE is_pending = 0
-        AND time_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT 10000)";
+        AND time_ms < (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT 10000)";
 }
 
 /// How long a server keeps its turn after it has last used it.
