@@ -20,8 +20,9 @@ crate::statements! {
     /// Takes the id, so that the transaction cannot be committed any more; waits for one that is about to be.
     PREVENT_COMMIT = "{only postgres} INSERT INTO commit_record (id, events, is_pending) VALUES ($1, -1, 0)
         ON CONFLICT (id) DO NOTHING";
-    /// Served by the primary key. Below zero: it was prevented.
-    FIND_COMMIT = "{only postgres} SELECT events FROM commit_record WHERE id = $1";
+    /// Below zero: it was prevented. Written anew, since it may stand here without having reached the standbys that every commit
+    /// waits for; this one waits for both. Served by the primary key.
+    CONFIRM_COMMIT = "{only postgres} UPDATE commit_record SET time_ms = time_ms WHERE id = $1 RETURNING events";
 }
 
 /// How far the keys of the events of one draw are from those of the next: the most events of a transaction.
@@ -30,10 +31,12 @@ pub(super) const EVENTS_A_DRAW: i64 = 1 << 20;
 /// For how long the answer to a commit is waited for.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How a session works, whatever the database's own settings are. Commits are durable; nothing that a dead program has left holds
-/// locks for long; plans follow the indexes from the first row on, whatever the statistics say.
+/// How a session works, whatever the database's own settings are. Commits are durable, and no time limit ends their wait for a
+/// standby, after which they would be answered as if it had them; nothing that a dead program has left holds locks for long; plans
+/// follow the indexes from the first row on, whatever the statistics say.
 const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
+    SET statement_timeout = 0;
     SET idle_in_transaction_session_timeout = '60s';
     SET client_connection_check_interval = '2s';
     SET lock_timeout = '10s';
@@ -219,7 +222,7 @@ impl Connection {
     pub(super) fn was_committed(&mut self, commit_id: &str) -> Result<bool, StoreError> {
         // Who asks for the second time finds what they themselves have put there.
         self.execute(PREVENT_COMMIT, &[commit_id.into()])?;
-        Ok((self as &mut dyn Tx).number(FIND_COMMIT, &[commit_id.into()])? >= 0)
+        Ok((self as &mut dyn Tx).number(CONFIRM_COMMIT, &[commit_id.into()])? >= 0)
     }
 
     /// Notes in the transaction under which id it is committed, and with how many events. Answers the number that it draws.
