@@ -91,6 +91,8 @@ pub(super) struct Connection {
     to_begin: Option<Begin>,
     is_begun: bool,
     lost: Option<String>,
+    /// Why the transaction cannot be committed any more: a statement of it has failed.
+    failed: Option<StoreError>,
     met_unique: bool,
     /// The id of the commit, once it stands in the transaction.
     recorded: Option<String>,
@@ -133,6 +135,7 @@ impl Connection {
             to_begin: None,
             is_begun: false,
             lost: None,
+            failed: None,
             met_unique: false,
             recorded: None,
         };
@@ -163,6 +166,7 @@ impl Connection {
     /// Begins a transaction together with its first statement.
     pub(super) fn begin(&mut self, how: Begin) {
         self.to_begin = Some(how);
+        self.failed = None;
         self.met_unique = false;
         self.recorded = None;
     }
@@ -202,6 +206,10 @@ impl Connection {
             // Not one statement was run.
             return Ok(());
         }
+        if let Some(failed) = self.failed.take() {
+            // A commit would be answered like any other, and nothing be there.
+            return Err(NotCommitted::Failed(failed));
+        }
         if self.recorded.is_none()
             && self.ids.is_some()
             && let Err(error) = self.record(0)
@@ -215,6 +223,12 @@ impl Connection {
         committed.map_err(|failed| match failed {
             Failed::Said(error) => NotCommitted::Failed(error),
             Failed::Lost(why) => NotCommitted::Unknown { commit_id, why },
+            // The database has not said what it did.
+            Failed::Here(error) => {
+                let why = error.to_string();
+                self.lost = Some(why.clone());
+                NotCommitted::Unknown { commit_id, why }
+            }
         })
     }
 
@@ -299,15 +313,21 @@ impl Connection {
 
     /// A failure as the store's error.
     fn note(&mut self, failed: Failed) -> StoreError {
-        match failed {
+        let error = match failed {
+            Failed::Here(error) => return error,
+            Failed::Lost(_) if self.is_late() => return self.late(),
+            Failed::Lost(why) => return StoreError::Unavailable(why),
             Failed::Said(StoreError::Deadline(_)) => self.late(),
-            Failed::Said(error) => {
-                self.met_unique |= matches!(error, StoreError::Unique(_));
-                error
-            }
-            Failed::Lost(_) if Instant::now() >= self.deadline => self.late(),
-            Failed::Lost(why) => StoreError::Unavailable(why),
+            Failed::Said(error) => error,
+        };
+        self.met_unique |= matches!(error, StoreError::Unique(_));
+        if self.is_begun {
+            self.failed = Some(match &error {
+                StoreError::Conflict(what) => StoreError::Conflict(what.clone()),
+                other => StoreError::Defect(format!("a statement failed and was overlooked: {other}")),
+            });
         }
+        error
     }
 
     /// The statement as the database has prepared it.

@@ -2,13 +2,15 @@
 
 use crate::StoreError;
 use tokio_postgres::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// What is to be done about a failed statement.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The database has said so; the connection stands.
+    /// The database has said so, and has ended the transaction; the connection stands.
     Said(StoreError),
+    /// It did not get to the database.
+    Here(StoreError),
     /// The connection is gone, or is no good any more.
     Lost(String),
 }
@@ -19,7 +21,7 @@ impl Failed {
             return if error.is_closed() || is_of_the_network(error) {
                 Self::Lost(text_of(error))
             } else {
-                Self::Said(StoreError::Defect(text_of(error)))
+                Self::Here(StoreError::Defect(text_of(error)))
             };
         };
         let code = said.code();
@@ -27,6 +29,10 @@ impl Failed {
             Some(constraint) => format!("{} ({constraint})", said.message()),
             None => said.message().to_owned(),
         };
+        if matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) {
+            // Whatever it is about: the database closes the connection behind it.
+            return Self::Lost(text);
+        }
         if *code == SqlState::UNIQUE_VIOLATION {
             return Self::Said(StoreError::Unique(text));
         }

@@ -178,10 +178,12 @@ impl Worker {
         };
         match connection.commit() {
             Ok(()) => Ok(Committed::Yes),
-            Err(NotCommitted::Failed(error @ StoreError::Conflict(_))) => Ok(Committed::No(error)),
             Err(NotCommitted::Failed(error)) => {
                 connection.roll_back();
-                Err(Stop::Failed(error))
+                match error {
+                    StoreError::Conflict(_) => Ok(Committed::No(error)),
+                    error => Err(Stop::Failed(error)),
+                }
             }
             Err(NotCommitted::Lost) => {
                 Ok(Committed::No(StoreError::Unavailable("the connection was lost before a commit".into())))
