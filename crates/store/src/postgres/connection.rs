@@ -43,6 +43,9 @@ const SESSION: &str = "
     SET enable_seqscan = off;
     SET jit = off";
 
+/// The database's own time limit for a statement is kept by the database, whose answer then takes a moment.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// How a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begin {
@@ -85,8 +88,9 @@ pub(super) struct Connection {
     /// When statements of the present unit of work must have ended, and how long it had from its start.
     deadline: Instant,
     limit: Duration,
-    /// What the database's own time limit for a statement is set to.
-    statement_timeout: Duration,
+    /// What the database's own time limit for a statement is set to; none until the connection is first used for a read, and then
+    /// for nothing else.
+    statement_timeout: Option<Duration>,
     /// A transaction that begins with the next statement.
     to_begin: Option<Begin>,
     is_begun: bool,
@@ -131,7 +135,7 @@ impl Connection {
             ids,
             deadline: Instant::now() + patience,
             limit: patience,
-            statement_timeout: Duration::ZERO,
+            statement_timeout: None,
             to_begin: None,
             is_begun: false,
             lost: None,
@@ -150,16 +154,14 @@ impl Connection {
         self.deadline = Instant::now() + limit;
     }
 
-    /// As [`Connection::limit_time`], but the database ends statements by itself first.
-    pub(super) fn limit_time_there(&mut self, limit: Duration) -> Result<(), StoreError> {
-        // A second for the answer that says so.
-        self.limit_time(limit + Duration::from_secs(1));
-        if self.statement_timeout != limit {
+    /// As [`Connection::limit_time`], but the database ends statements by itself first. From then on the connection only reads.
+    pub(super) fn limit_reads(&mut self, limit: Duration) -> Result<(), StoreError> {
+        self.limit_time(limit);
+        if self.statement_timeout != Some(limit) {
             let ms = limit.as_millis().min(i32::MAX.unsigned_abs().into());
-            self.run_simple(&format!("SET statement_timeout = {ms}"))?;
-            self.statement_timeout = limit;
+            self.run_simple(&format!("SET statement_timeout = {ms}; SET default_transaction_read_only = on"))?;
+            self.statement_timeout = Some(limit);
         }
-        self.limit = limit;
         Ok(())
     }
 
@@ -222,7 +224,7 @@ impl Connection {
         self.is_begun = false;
         committed.map_err(|failed| match failed {
             Failed::Said(error) => NotCommitted::Failed(error),
-            Failed::Lost(why) => NotCommitted::Unknown { commit_id, why },
+            Failed::Lost(why) | Failed::ReadOnly(why) => NotCommitted::Unknown { commit_id, why },
             // The database has not said what it did.
             Failed::Here(error) => {
                 let why = error.to_string();
@@ -256,9 +258,12 @@ impl Connection {
 
     /// Waits for an answer within the time of the present unit of work. A transaction that is to begin does so on the way.
     fn ask<T>(&mut self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, StoreError> {
-        let patience = self.deadline.saturating_duration_since(Instant::now());
+        let mut patience = self.deadline.saturating_duration_since(Instant::now());
         if patience.is_zero() {
             return Err(self.late());
+        }
+        if self.only_reads() {
+            patience += GRACE;
         }
         let answered = match self.to_begin.take() {
             None => self.drive(patience, asked),
@@ -301,10 +306,20 @@ impl Connection {
                 () = tokio::time::sleep(patience) => Err(Failed::Lost("the database does not answer in time".to_owned())),
             }
         });
+        let ended = ended.map_err(|failed| match failed {
+            Failed::ReadOnly(why) if self.only_reads() => Failed::Said(StoreError::Defect(why)),
+            // The database has become a standby.
+            Failed::ReadOnly(why) => Failed::Lost(why),
+            failed => failed,
+        });
         if let Err(Failed::Lost(why)) = &ended {
             self.lost = Some(why.clone());
         }
         ended
+    }
+
+    fn only_reads(&self) -> bool {
+        self.statement_timeout.is_some()
     }
 
     fn late(&self) -> StoreError {
@@ -316,7 +331,7 @@ impl Connection {
         let error = match failed {
             Failed::Here(error) => return error,
             Failed::Lost(_) if self.is_late() => return self.late(),
-            Failed::Lost(why) => return StoreError::Unavailable(why),
+            Failed::Lost(why) | Failed::ReadOnly(why) => return StoreError::Unavailable(why),
             Failed::Said(StoreError::Deadline(_)) => self.late(),
             Failed::Said(error) => error,
         };

@@ -13,6 +13,8 @@ pub(super) enum Failed {
     Here(StoreError),
     /// The connection is gone, or is no good any more.
     Lost(String),
+    /// The session takes no writes.
+    ReadOnly(String),
 }
 
 impl Failed {
@@ -45,14 +47,12 @@ impl Failed {
         if *code == SqlState::QUERY_CANCELED {
             return Self::Said(StoreError::Deadline(0));
         }
+        if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+            return Self::ReadOnly(text);
+        }
         match &code.code()[..2] {
-            // Connection exceptions, shutdowns, and a database that has become a standby.
+            // Connection exceptions and shutdowns.
             "08" | "57" => Self::Lost(text),
-            "25" if *code == SqlState::READ_ONLY_SQL_TRANSACTION
-                || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT =>
-            {
-                Self::Lost(text)
-            }
             // Disk full, out of memory, too many connections; errors of the system.
             "53" | "58" => Self::Said(StoreError::Unavailable(text)),
             "XX" => Self::Said(StoreError::Unreadable(text)),

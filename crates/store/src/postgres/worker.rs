@@ -239,7 +239,7 @@ pub(super) fn run_read(
     let mut pause = Pause::new();
     loop {
         let connection = shared.connect.again(slot, until, Some(&shared.ids))?;
-        let verdict = connection.limit_time_there(limit).map_err(Stop::from).and_then(|()| {
+        let verdict = connection.limit_reads(limit).map_err(Stop::from).and_then(|()| {
             if snapshot {
                 connection.begin(Begin::Snapshot);
             }
