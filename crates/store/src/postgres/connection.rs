@@ -43,6 +43,9 @@ const SESSION: &str = "
     SET enable_seqscan = off;
     SET jit = off";
 
+/// The engine's own work is about rows that all servers need, and does nothing between its statements.
+const OWN_WORK: &str = "SET idle_in_transaction_session_timeout = '10s'";
+
 /// The database's own time limit for a statement is kept by the database, whose answer then takes a moment.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -143,8 +146,17 @@ impl Connection {
             met_unique: false,
             recorded: None,
         };
-        let ready = connection.run_simple(SESSION);
-        ready.map_err(|error| ConnectError { text: format!("{address}: {error}"), may_retry: true })?;
+        let mut ready = connection.run_simple(SESSION);
+        if connection.ids.is_none() {
+            ready = ready.and_then(|()| connection.run_simple(OWN_WORK));
+        }
+        ready.map_err(|error| {
+            let text = match error {
+                StoreError::Deadline(_) => format!("{address} does not answer"),
+                error => format!("{address}: {error}"),
+            };
+            ConnectError { text, may_retry: true }
+        })?;
         Ok(connection)
     }
 

@@ -157,6 +157,8 @@ impl Worker {
                     match (stop, lost) {
                         (_, Some(lost)) => lost,
                         (Stop::Failed(StoreError::Conflict(what)), None) => StoreError::Conflict(what),
+                        // Somebody has ended the statement: that is for reads a matter of time, for writes of trying again.
+                        (Stop::Failed(StoreError::Deadline(_)), None) => return Err(Stop::Failed(StoreError::Busy)),
                         (_, None) if beaten => continue,
                         (stop, None) => return Err(stop),
                     }
