@@ -1,4 +1,4 @@
-//! A proxy in front of a server that cuts its connections: all at once, or one at a chosen moment of the conversation.
+//! A proxy in front of a server that cuts or holds its connections: all at once, or one at a chosen moment of the conversation.
 //!
 //! It looks for bytes and does not know the protocol, so texts are found in connections without TLS and in statements that are
 //! sent as text. One thread takes connections, two serve each.
@@ -51,11 +51,18 @@ struct State {
     connections: HashMap<u64, Connection>,
 }
 
-/// One cut that is still to come.
+/// One cut or hold that is still to come.
 #[derive(Debug)]
 struct Rule {
     pattern: Vec<u8>,
     when: When,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Cut,
+    Hold,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +77,8 @@ struct Connection {
     server: TcpStream,
     /// Whether the next answer is kept from the client, and then the connection cut.
     is_last_answer_kept: bool,
+    /// Whether nothing is passed on of this one, in either direction.
+    is_held: bool,
 }
 
 impl Proxy {
@@ -111,18 +120,44 @@ impl Proxy {
 
     /// Arms one cut: when a client sends this, its connection is cut, and the server does not get to see it.
     pub fn cut_before(&self, pattern: impl AsRef<[u8]>) {
-        self.arm(pattern.as_ref(), When::Before);
+        self.arm(pattern.as_ref(), When::Before, What::Cut);
     }
 
     /// Arms one cut: when a client sends this, the server gets it and answers, but instead of the answer the client gets its
     /// connection cut.
     pub fn cut_after(&self, pattern: impl AsRef<[u8]>) {
-        self.arm(pattern.as_ref(), When::After);
+        self.arm(pattern.as_ref(), When::After, What::Cut);
     }
 
-    fn arm(&self, pattern: &[u8], when: When) {
+    /// Arms one hold: from when a client sends this, it included, nothing of its connection is passed on. Others are not touched.
+    pub fn hold_before(&self, pattern: impl AsRef<[u8]>) {
+        self.arm(pattern.as_ref(), When::Before, What::Hold);
+    }
+
+    /// Arms one hold: when a client sends this, the server gets it, and from then on nothing of this connection is passed on.
+    pub fn hold_after(&self, pattern: impl AsRef<[u8]>) {
+        self.arm(pattern.as_ref(), When::After, What::Hold);
+    }
+
+    /// How many connections are held.
+    pub fn held(&self) -> usize {
+        self.shared.state().connections.values().filter(|connection| connection.is_held).count()
+    }
+
+    /// Passes on what was held of single connections.
+    pub fn release(&self) {
+        self.shared.state().connections.values_mut().for_each(|connection| connection.is_held = false);
+        self.shared.changed.notify_all();
+    }
+
+    /// Forgets the cuts and holds that have not happened.
+    pub fn disarm(&self) {
+        self.shared.state().rules.clear();
+    }
+
+    fn arm(&self, pattern: &[u8], when: When, what: What) {
         assert!((1..=LONGEST_PATTERN).contains(&pattern.len()), "a text to wait for has 1 to {LONGEST_PATTERN} bytes");
-        self.shared.state().rules.push(Rule { pattern: pattern.to_vec(), when });
+        self.shared.state().rules.push(Rule { pattern: pattern.to_vec(), when, what });
     }
 
     /// How many of the armed cuts have happened.
@@ -186,6 +221,8 @@ enum Fate {
     Pass,
     /// So many of them are passed, then the connection is cut.
     Cut(usize),
+    /// So many of them are passed, the others when the connection is released.
+    Hold(usize),
 }
 
 impl Shared {
@@ -237,7 +274,7 @@ impl Shared {
         let id = state.next_id;
         state.next_id += 1;
         let (client, server) = (client.try_clone().ok()?, server.try_clone().ok()?);
-        state.connections.insert(id, Connection { client, server, is_last_answer_kept: false });
+        state.connections.insert(id, Connection { client, server, is_last_answer_kept: false, is_held: false });
         Some(id)
     }
 
@@ -257,6 +294,15 @@ impl Shared {
                     let _ = server.write_all(&bytes[..passed]);
                     self.cut(id);
                     return;
+                }
+                Fate::Hold(passed) => {
+                    if server.write_all(&bytes[..passed]).is_err() {
+                        return;
+                    }
+                    self.wait_while_frozen(id);
+                    if server.write_all(&bytes[passed..]).is_err() {
+                        return;
+                    }
                 }
             }
         }
@@ -297,7 +343,9 @@ impl Shared {
     /// Holds the calling thread as long as nothing is to be passed on; a connection that was cut is let go to find its end.
     fn wait_while_frozen(&self, id: u64) {
         let state = self.state();
-        let is_held = |state: &mut State| state.is_frozen && state.connections.contains_key(&id);
+        let is_held = |state: &mut State| {
+            state.connections.get(&id).is_some_and(|connection| state.is_frozen || connection.is_held)
+        };
         drop(self.changed.wait_while(state, is_held).unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -308,19 +356,19 @@ impl Shared {
         let found = found.filter_map(|(rule, Rule { pattern, .. })| Some((seen.find(bytes, pattern)?, rule))).min();
         seen.add(bytes);
         let Some((start, rule)) = found else { return Fate::Pass };
-        match state.rules[rule].when {
-            When::Before => {
-                state.rules.remove(rule);
-                Fate::Cut(start)
-            }
-            When::After => {
-                let Some(connection) = state.connections.get_mut(&id) else { return Fate::Pass };
-                if !connection.is_last_answer_kept {
-                    connection.is_last_answer_kept = true;
-                    state.rules.remove(rule);
-                }
-                Fate::Pass
-            }
+        let Rule { when, what, .. } = state.rules[rule];
+        let Some(connection) = state.connections.get_mut(&id) else { return Fate::Pass };
+        match (what, when) {
+            (What::Cut, When::After) if connection.is_last_answer_kept => return Fate::Pass,
+            (What::Cut, When::After) => connection.is_last_answer_kept = true,
+            (What::Cut, When::Before) => {}
+            (What::Hold, _) => connection.is_held = true,
+        }
+        state.rules.remove(rule);
+        match (what, when) {
+            (What::Cut, When::Before) => Fate::Cut(start),
+            (What::Hold, When::Before) => Fate::Hold(start),
+            (_, When::After) => Fate::Pass,
         }
     }
 

@@ -141,6 +141,34 @@ fn a_frozen_connection_is_silent_and_open() {
 }
 
 #[test]
+fn a_held_connection_waits_alone() {
+    let ((one, told), (other, _)) = (repeater("one"), repeater("other"));
+    let proxy = Proxy::start(one);
+    let client = connect(&proxy);
+    proxy.hold_before("xy");
+    assert_eq!(say(&client, &["ab\n"]), "one:ab\n");
+    (&client).write_all(b"abxy\n").unwrap();
+    assert!(hears_nothing(&client));
+    assert_eq!(proxy.held(), 1);
+    proxy.retarget(other);
+    assert_eq!(say(&connect(&proxy), &["xy\n"]), "other:xy\n");
+    // What it was sent before its client went still reaches the server.
+    drop(client);
+    proxy.release();
+    assert_eq!(told.recv_timeout(Duration::from_secs(10)).unwrap(), "ab\nabxy\n");
+
+    let client = connect(&proxy);
+    proxy.hold_after("xy");
+    (&client).write_all(b"xy\n").unwrap();
+    assert!(hears_nothing(&client));
+    proxy.release();
+    assert_eq!((hear(&client), proxy.held()), ("other:xy\n".into(), 0));
+    proxy.cut_before("ab");
+    proxy.disarm();
+    assert_eq!(say(&client, &["ab\n"]), "other:ab\n");
+}
+
+#[test]
 fn new_connections_are_refused_or_sent_elsewhere() {
     let ((one, _), (other, _)) = (repeater("one"), repeater("other"));
     let proxy = Proxy::start(one);

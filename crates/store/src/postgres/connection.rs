@@ -20,8 +20,9 @@ crate::statements! {
     /// Takes the id, so that the transaction cannot be committed any more; waits for one that is about to be.
     PREVENT_COMMIT = "{only postgres} INSERT INTO commit_record (id, events, is_pending) VALUES ($1, -1, 0)
         ON CONFLICT (id) DO NOTHING";
-    /// Served by the primary key. Below zero: it was prevented.
-    FIND_COMMIT = "{only postgres} SELECT events FROM commit_record WHERE id = $1";
+    /// Below zero: it was prevented. Written anew, since it may stand here without having reached the standbys that every commit
+    /// waits for; this one waits for both. Served by the primary key.
+    CONFIRM_COMMIT = "{only postgres} UPDATE commit_record SET time_ms = time_ms WHERE id = $1 RETURNING events";
 }
 
 /// How far the keys of the events of one draw are from those of the next: the most events of a transaction.
@@ -30,15 +31,23 @@ pub(crate) const EVENTS_A_DRAW: i64 = 1 << 20;
 /// For how long the answer to a commit is waited for.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How a session works, whatever the database's own settings are. Commits are durable; nothing that a dead program has left holds
-/// locks for long; plans follow the indexes from the first row on, whatever the statistics say.
+/// How a session works, whatever the database's own settings are. Commits are durable, and no time limit ends their wait for a
+/// standby, after which they would be answered as if it had them; nothing that a dead program has left holds locks for long; plans
+/// follow the indexes from the first row on, whatever the statistics say.
 pub const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
+    SET statement_timeout = 0;
     SET idle_in_transaction_session_timeout = '60s';
     SET client_connection_check_interval = '2s';
     SET lock_timeout = '10s';
     SET enable_seqscan = off;
     SET jit = off";
+
+/// The engine's own work is about rows that all servers need, and does nothing between its statements.
+const OWN_WORK: &str = "SET idle_in_transaction_session_timeout = '10s'";
+
+/// The database's own time limit for a statement is kept by the database, whose answer then takes a moment.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +91,15 @@ pub(super) struct Connection {
     /// When statements of the present unit of work must have ended, and how long it had from its start.
     deadline: Instant,
     limit: Duration,
-    /// What the database's own time limit for a statement is set to.
-    statement_timeout: Duration,
+    /// What the database's own time limit for a statement is set to; none until the connection is first used for a read, and then
+    /// for nothing else.
+    statement_timeout: Option<Duration>,
     /// A transaction that begins with the next statement.
     to_begin: Option<Begin>,
     is_begun: bool,
     lost: Option<String>,
+    /// Why the transaction cannot be committed any more: a statement of it has failed.
+    failed: Option<StoreError>,
     met_unique: bool,
     /// The id of the commit, once it stands in the transaction.
     recorded: Option<String>,
@@ -126,15 +138,25 @@ impl Connection {
             ids,
             deadline: Instant::now() + patience,
             limit: patience,
-            statement_timeout: Duration::ZERO,
+            statement_timeout: None,
             to_begin: None,
             is_begun: false,
             lost: None,
+            failed: None,
             met_unique: false,
             recorded: None,
         };
-        let ready = connection.run_simple(SESSION);
-        ready.map_err(|error| ConnectError { text: format!("{address}: {error}"), may_retry: true })?;
+        let mut ready = connection.run_simple(SESSION);
+        if connection.ids.is_none() {
+            ready = ready.and_then(|()| connection.run_simple(OWN_WORK));
+        }
+        ready.map_err(|error| {
+            let text = match error {
+                StoreError::Deadline(_) => format!("{address} does not answer"),
+                error => format!("{address}: {error}"),
+            };
+            ConnectError { text, may_retry: true }
+        })?;
         Ok(connection)
     }
 
@@ -144,22 +166,21 @@ impl Connection {
         self.deadline = Instant::now() + limit;
     }
 
-    /// As [`Connection::limit_time`], but the database ends statements by itself first.
-    pub(super) fn limit_time_there(&mut self, limit: Duration) -> Result<(), StoreError> {
-        // A second for the answer that says so.
-        self.limit_time(limit + Duration::from_secs(1));
-        if self.statement_timeout != limit {
+    /// As [`Connection::limit_time`], but the database ends statements by itself first. From then on the connection only reads.
+    pub(super) fn limit_reads(&mut self, limit: Duration) -> Result<(), StoreError> {
+        self.limit_time(limit);
+        if self.statement_timeout != Some(limit) {
             let ms = limit.as_millis().min(i32::MAX.unsigned_abs().into());
-            self.run_simple(&format!("SET statement_timeout = {ms}"))?;
-            self.statement_timeout = limit;
+            self.run_simple(&format!("SET statement_timeout = {ms}; SET default_transaction_read_only = on"))?;
+            self.statement_timeout = Some(limit);
         }
-        self.limit = limit;
         Ok(())
     }
 
     /// Begins a transaction together with its first statement.
     pub(super) fn begin(&mut self, how: Begin) {
         self.to_begin = Some(how);
+        self.failed = None;
         self.met_unique = false;
         self.recorded = None;
     }
@@ -199,6 +220,10 @@ impl Connection {
             // Not one statement was run.
             return Ok(());
         }
+        if let Some(failed) = self.failed.take() {
+            // A commit would be answered like any other, and nothing be there.
+            return Err(NotCommitted::Failed(failed));
+        }
         if self.recorded.is_none()
             && self.ids.is_some()
             && let Err(error) = self.record(0)
@@ -211,7 +236,13 @@ impl Connection {
         self.is_begun = false;
         committed.map_err(|failed| match failed {
             Failed::Said(error) => NotCommitted::Failed(error),
-            Failed::Lost(why) => NotCommitted::Unknown { commit_id, why },
+            Failed::Lost(why) | Failed::ReadOnly(why) => NotCommitted::Unknown { commit_id, why },
+            // The database has not said what it did.
+            Failed::Here(error) => {
+                let why = error.to_string();
+                self.lost = Some(why.clone());
+                NotCommitted::Unknown { commit_id, why }
+            }
         })
     }
 
@@ -219,7 +250,7 @@ impl Connection {
     pub(super) fn was_committed(&mut self, commit_id: &str) -> Result<bool, StoreError> {
         // Who asks for the second time finds what they themselves have put there.
         self.execute(PREVENT_COMMIT, &[commit_id.into()])?;
-        Ok((self as &mut dyn Tx).number(FIND_COMMIT, &[commit_id.into()])? >= 0)
+        Ok((self as &mut dyn Tx).number(CONFIRM_COMMIT, &[commit_id.into()])? >= 0)
     }
 
     /// Notes in the transaction under which id it is committed, and with how many events. Answers the number that it draws.
@@ -239,9 +270,12 @@ impl Connection {
 
     /// Waits for an answer within the time of the present unit of work. A transaction that is to begin does so on the way.
     fn ask<T>(&mut self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, StoreError> {
-        let patience = self.deadline.saturating_duration_since(Instant::now());
+        let mut patience = self.deadline.saturating_duration_since(Instant::now());
         if patience.is_zero() {
             return Err(self.late());
+        }
+        if self.only_reads() {
+            patience += GRACE;
         }
         let answered = match self.to_begin.take() {
             None => self.drive(patience, asked),
@@ -284,10 +318,20 @@ impl Connection {
                 () = tokio::time::sleep(patience) => Err(Failed::Lost("the database does not answer in time".to_owned())),
             }
         });
+        let ended = ended.map_err(|failed| match failed {
+            Failed::ReadOnly(why) if self.only_reads() => Failed::Said(StoreError::Defect(why)),
+            // The database has become a standby.
+            Failed::ReadOnly(why) => Failed::Lost(why),
+            failed => failed,
+        });
         if let Err(Failed::Lost(why)) = &ended {
             self.lost = Some(why.clone());
         }
         ended
+    }
+
+    fn only_reads(&self) -> bool {
+        self.statement_timeout.is_some()
     }
 
     fn late(&self) -> StoreError {
@@ -296,15 +340,21 @@ impl Connection {
 
     /// A failure as the store's error.
     fn note(&mut self, failed: Failed) -> StoreError {
-        match failed {
+        let error = match failed {
+            Failed::Here(error) => return error,
+            Failed::Lost(_) if self.is_late() => return self.late(),
+            Failed::Lost(why) | Failed::ReadOnly(why) => return StoreError::Unavailable(why),
             Failed::Said(StoreError::Deadline(_)) => self.late(),
-            Failed::Said(error) => {
-                self.met_unique |= matches!(error, StoreError::Unique(_));
-                error
-            }
-            Failed::Lost(_) if Instant::now() >= self.deadline => self.late(),
-            Failed::Lost(why) => StoreError::Unavailable(why),
+            Failed::Said(error) => error,
+        };
+        self.met_unique |= matches!(error, StoreError::Unique(_));
+        if self.is_begun {
+            self.failed = Some(match &error {
+                StoreError::Conflict(what) => StoreError::Conflict(what.clone()),
+                other => StoreError::Defect(format!("a statement failed and was overlooked: {other}")),
+            });
         }
+        error
     }
 
     /// The statement as the database has prepared it.

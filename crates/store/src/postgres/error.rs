@@ -2,15 +2,19 @@
 
 use crate::StoreError;
 use tokio_postgres::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// What is to be done about a failed statement.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The database has said so; the connection stands.
+    /// The database has said so, and has ended the transaction; the connection stands.
     Said(StoreError),
+    /// It did not get to the database.
+    Here(StoreError),
     /// The connection is gone, or is no good any more.
     Lost(String),
+    /// The session takes no writes.
+    ReadOnly(String),
 }
 
 impl Failed {
@@ -19,7 +23,7 @@ impl Failed {
             return if error.is_closed() || is_of_the_network(error) {
                 Self::Lost(text_of(error))
             } else {
-                Self::Said(StoreError::Defect(text_of(error)))
+                Self::Here(StoreError::Defect(text_of(error)))
             };
         };
         let code = said.code();
@@ -27,6 +31,10 @@ impl Failed {
             Some(constraint) => format!("{} ({constraint})", said.message()),
             None => said.message().to_owned(),
         };
+        if matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) {
+            // Whatever it is about: the database closes the connection behind it.
+            return Self::Lost(text);
+        }
         if *code == SqlState::UNIQUE_VIOLATION {
             return Self::Said(StoreError::Unique(text));
         }
@@ -39,14 +47,12 @@ impl Failed {
         if *code == SqlState::QUERY_CANCELED {
             return Self::Said(StoreError::Deadline(0));
         }
+        if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+            return Self::ReadOnly(text);
+        }
         match &code.code()[..2] {
-            // Connection exceptions, shutdowns, and a database that has become a standby.
+            // Connection exceptions and shutdowns.
             "08" | "57" => Self::Lost(text),
-            "25" if *code == SqlState::READ_ONLY_SQL_TRANSACTION
-                || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT =>
-            {
-                Self::Lost(text)
-            }
             // Disk full, out of memory, too many connections; errors of the system.
             "53" | "58" => Self::Said(StoreError::Unavailable(text)),
             "XX" => Self::Said(StoreError::Unreadable(text)),

@@ -1,7 +1,7 @@
 //! Numbers that no other server gives out: blocks of them are fetched beside the transactions that use them, so that nobody waits
 //! for a counter's row until somebody else has committed. What is left of a block when a server ends is never used.
 
-use super::connect::Connect;
+use super::connect::{Connect, Pause};
 use super::connection::{Begin, Connection, NotCommitted};
 use crate::{StoreError, Tx, sequence};
 use std::collections::HashMap;
@@ -18,6 +18,7 @@ const BLOCK_LASTS: Duration = Duration::from_secs(1);
 pub(super) struct Ids {
     /// Guards what is left of the blocks, and the connection that fetches them.
     state: Mutex<State>,
+    patience: Duration,
     /// What makes the ids of this server's commits its own.
     server: String,
     commits: AtomicU64,
@@ -40,8 +41,14 @@ struct Block {
 impl Ids {
     /// `server`: a name that no server ever had.
     pub(super) fn new(connect: Connect, server: String) -> Self {
+        let patience = connect.patience();
         let state = State { connect, connection: None, blocks: HashMap::new() };
-        Self { state: Mutex::new(state), server, commits: AtomicU64::new(0) }
+        Self { state: Mutex::new(state), patience, server, commits: AtomicU64::new(0) }
+    }
+
+    /// Until when numbers are waited for; also while somebody else waits for theirs, so that it does not add up.
+    fn until(&self) -> Instant {
+        Instant::now() + self.patience
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -55,6 +62,7 @@ impl Ids {
 
     /// Takes `count` numbers in a row.
     pub(super) fn take(&self, counter: &'static str, count: i64) -> Result<i64, StoreError> {
+        let until = self.until();
         let mut state = self.state();
         let now = Instant::now();
         let last = state.blocks.get(counter).copied();
@@ -63,6 +71,9 @@ impl Ids {
         {
             state.blocks.insert(counter, Block { next: block.next + count, ..block });
             return Ok(block.next);
+        }
+        if now >= until {
+            return Err(StoreError::Busy);
         }
         let size = last.map_or(SMALLEST, |block| {
             let lasted = now.duration_since(block.fetched);
@@ -75,7 +86,7 @@ impl Ids {
             }
         });
         let fetch = size.max(count);
-        let first = state.run(|tx| sequence::take_from_row(tx, counter, fetch))?;
+        let first = state.run(until, |tx| sequence::take_from_row(tx, counter, fetch))?;
         // A block that follows the one before makes one with what is left of that.
         let next = match last {
             Some(block) if block.end == first => block.next,
@@ -88,8 +99,9 @@ impl Ids {
 
     /// Makes sure that no number up to and including this one is given out by this server or by one that fetches its blocks later.
     pub(super) fn reserve(&self, counter: &'static str, id: i64) -> Result<(), StoreError> {
+        let until = self.until();
         let mut state = self.state();
-        state.run(|tx| sequence::reserve_in_row(tx, counter, id))?;
+        state.run(until, |tx| sequence::reserve_in_row(tx, counter, id))?;
         state.blocks.remove(counter);
         Ok(())
     }
@@ -97,8 +109,8 @@ impl Ids {
 
 impl State {
     /// Runs something in a transaction of its own. Numbers that are lost on the way are used by nobody.
-    fn run<T>(&mut self, work: impl Fn(&mut dyn Tx) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let until = Instant::now() + self.connect.patience();
+    fn run<T>(&mut self, until: Instant, work: impl Fn(&mut dyn Tx) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut pause = Pause::new();
         loop {
             let connection = self.connect.again(&mut self.connection, until, None)?;
             connection.limit_time(until.saturating_duration_since(Instant::now()));
@@ -107,7 +119,8 @@ impl State {
                 Ok(done) => match connection.commit() {
                     Ok(()) => return Ok(done),
                     Err(NotCommitted::Failed(error)) => error,
-                    Err(NotCommitted::Lost | NotCommitted::Unknown { .. }) => continue,
+                    Err(NotCommitted::Lost) => StoreError::Unavailable("the connection was lost".into()),
+                    Err(NotCommitted::Unknown { why, .. }) => StoreError::Unavailable(why),
                 },
                 Err(error) => error,
             };
@@ -115,8 +128,13 @@ impl State {
                 connection.lost().is_some() || connection.met_unique() || matches!(error, StoreError::Conflict(_));
             connection.roll_back();
             if !may_pass || Instant::now() >= until {
-                return Err(error);
+                return Err(match error {
+                    // Whoever holds the counter keeps it for long.
+                    StoreError::Deadline(_) => StoreError::Busy,
+                    error => error,
+                });
             }
+            pause.wait();
         }
     }
 }

@@ -165,8 +165,9 @@ fn bring_up_to_date(
 ) -> Result<(), StoreError> {
     /// Large stores take their time.
     const LIMIT: Duration = Duration::from_secs(24 * 3600);
+    const ATTEMPTS: usize = 20;
     let mut pause = Pause::new();
-    loop {
+    for attempt in 1.. {
         let connection = connect.again(slot, Instant::now() + connect.patience(), None)?;
         connection.limit_time(LIMIT);
         let done = migrate_once(connection, partitions);
@@ -178,28 +179,34 @@ fn bring_up_to_date(
         // Two servers that make the first table at the same time meet in the database's own catalog.
         let met = connection.met_unique() || matches!(error, StoreError::Conflict(_) | StoreError::Busy);
         connection.roll_back();
-        if !lost && !met {
-            return Err(error);
+        if !(lost || met) || attempt == ATTEMPTS {
+            return Err(match error {
+                // It is the database that is not as it has to be.
+                StoreError::Defect(text) => StoreError::Unavailable(format!("its tables cannot be made: {text}")),
+                error => error,
+            });
         }
         pause.wait();
     }
+    Ok(())
 }
 
 fn migrate_once(connection: &mut Connection, partitions: Option<u32>) -> Result<(), StoreError> {
     connection.begin(Begin::Write);
     connection.run_simple("SET LOCAL lock_timeout = 0")?;
     if (connection as &mut dyn Tx).number(HAS_SETTINGS, &[])? == 0 {
+        // Who makes it at the same time waits here, and finds it there when it is done.
         connection.execute(MAKE_SETTINGS, &[])?;
         connection.execute(START_VERSION, &[])?;
-        commit(connection)?;
-        connection.begin(Begin::Write);
-        connection.run_simple("SET LOCAL lock_timeout = 0")?;
     }
+    let foreign = |why: String| StoreError::Unreadable(format!("the table \"setting\" is not that of a store: {why}"));
+    let held = (connection as &mut dyn Tx).find(HOLD_VERSION, &[], |row| row.text(0).map(str::to_owned));
+    let held = held.map_err(|error| match error {
+        StoreError::Defect(why) => foreign(why),
+        error => error,
+    })?;
     // Without this row the version could not be held.
-    let held = (connection as &mut dyn Tx).find(HOLD_VERSION, &[], |row| row.text(0).map(str::to_owned))?;
-    if held.is_none() {
-        return Err(StoreError::Unreadable("the table \"setting\" is not that of a store".into()));
-    }
+    held.ok_or_else(|| foreign("it has no schema version".into()))?;
     let version = migrate::version(connection)?;
     migrate::refuse_newer(version)?;
     for (number, statements) in migrate::steps_after(version) {

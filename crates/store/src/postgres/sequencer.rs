@@ -28,9 +28,10 @@ crate::statements! {
     /// Served by the primary key.
     GO_ON = "{only postgres} UPDATE event_sequencer SET next_position = $1 WHERE id = 1";
     SIZE = "{only postgres} SELECT pg_database_size(current_database())";
-    /// Served by `commit_record_time`, which a clock that moves while the statement runs would not be.
+    /// Each server forgets others. Served by `commit_record_time`, which a clock that moves while the statement runs would not be.
     FORGET = "{only postgres} DELETE FROM commit_record WHERE id IN (SELECT id FROM commit_record WHERE is_pending = 0
-        AND time_ms < (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT 10000)";
+        AND time_ms < (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT $2
+        FOR UPDATE SKIP LOCKED)";
 }
 
 /// How long a server keeps its turn after it has last used it.
@@ -43,6 +44,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const A_ROUND: i64 = 2000;
 /// How long it is known under which ids transactions were committed. Who waits for the outcome of one gives up long before.
 const REMEMBERED: Duration = Duration::from_secs(3600);
+/// The most of them that are forgotten at a time.
+const FORGOTTEN_AT_ONCE: i64 = 10_000;
 /// How often old commits are forgotten and the size of the database is measured.
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(30);
 
@@ -60,7 +63,7 @@ impl Sequencer {
     /// `size`: where the size of the database in bytes is kept.
     pub(super) fn start(connect: Connect, server: String, size: Arc<AtomicU64>) -> Result<Self, StoreError> {
         let (wake, woken) = bounded(1);
-        let mut thread = SequencerThread { connect, server, connection: None, size, looked_around: None };
+        let mut thread = SequencerThread { connect, server, connection: None, size, look_around: None };
         let thread = std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || thread.serve(&woken))
@@ -91,7 +94,8 @@ struct SequencerThread {
     server: String,
     connection: Option<Connection>,
     size: Arc<AtomicU64>,
-    looked_around: Option<Instant>,
+    /// When the sequencer looks around next.
+    look_around: Option<Instant>,
 }
 
 impl SequencerThread {
@@ -125,18 +129,19 @@ impl SequencerThread {
 
     /// Rounds until nothing is pending, or it is another server's turn.
     fn rounds(&mut self) -> Result<Turn, StoreError> {
-        let until = Instant::now() + self.connect.patience();
         loop {
+            let until = Instant::now() + self.connect.patience();
             let connection = self.connect.again(&mut self.connection, until, None)?;
             connection.limit_time(self.connect.patience().max(LEASE));
+            // Also when something is pending all the time.
+            if self.look_around.is_none_or(|at| Instant::now() >= at) {
+                self.look_around = Some(look_around(connection, &self.size).unwrap_or_else(|error| {
+                    tracing::debug!(%error, "old commits are not forgotten for now");
+                    Instant::now() + LOOK_AROUND_EVERY
+                }));
+            }
             let tx: &mut dyn Tx = connection;
             if tx.find(FIND_PENDING, &[], |row| row.int(0))?.is_none() {
-                if self.looked_around.is_none_or(|at| at.elapsed() > LOOK_AROUND_EVERY) {
-                    self.looked_around = Some(Instant::now());
-                    let size = tx.number(SIZE, &[])?;
-                    self.size.store(u64::try_from(size).unwrap_or_default(), Ordering::Relaxed);
-                    tx.execute(FORGET, &[ms(REMEMBERED)])?;
-                }
                 return Ok(Turn::Ours);
             }
             connection.begin(Begin::Write);
@@ -151,6 +156,14 @@ impl SequencerThread {
             }
         }
     }
+}
+
+/// Forgets old commits and measures the database. Answers when that is to be done again.
+fn look_around(tx: &mut dyn Tx, size: &AtomicU64) -> Result<Instant, StoreError> {
+    size.store(u64::try_from(tx.number(SIZE, &[])?).unwrap_or_default(), Ordering::Relaxed);
+    let forgotten = tx.execute(FORGET, &[ms(REMEMBERED), FORGOTTEN_AT_ONCE.into()])?;
+    let is_all = i64::try_from(forgotten).is_ok_and(|forgotten| forgotten < FORGOTTEN_AT_ONCE);
+    Ok(Instant::now() + if is_all { LOOK_AROUND_EVERY } else { Duration::ZERO })
 }
 
 /// Whose turn it is.

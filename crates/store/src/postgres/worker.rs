@@ -157,6 +157,8 @@ impl Worker {
                     match (stop, lost) {
                         (_, Some(lost)) => lost,
                         (Stop::Failed(StoreError::Conflict(what)), None) => StoreError::Conflict(what),
+                        // Somebody has ended the statement: that is for reads a matter of time, for writes of trying again.
+                        (Stop::Failed(StoreError::Deadline(_)), None) => return Err(Stop::Failed(StoreError::Busy)),
                         (_, None) if beaten => continue,
                         (stop, None) => return Err(stop),
                     }
@@ -178,10 +180,12 @@ impl Worker {
         };
         match connection.commit() {
             Ok(()) => Ok(Committed::Yes),
-            Err(NotCommitted::Failed(error @ StoreError::Conflict(_))) => Ok(Committed::No(error)),
             Err(NotCommitted::Failed(error)) => {
                 connection.roll_back();
-                Err(Stop::Failed(error))
+                match error {
+                    StoreError::Conflict(_) => Ok(Committed::No(error)),
+                    error => Err(Stop::Failed(error)),
+                }
             }
             Err(NotCommitted::Lost) => {
                 Ok(Committed::No(StoreError::Unavailable("the connection was lost before a commit".into())))
@@ -237,7 +241,7 @@ pub(super) fn run_read(
     let mut pause = Pause::new();
     loop {
         let connection = shared.connect.again(slot, until, Some(&shared.ids))?;
-        let verdict = connection.limit_time_there(limit).map_err(Stop::from).and_then(|()| {
+        let verdict = connection.limit_reads(limit).map_err(Stop::from).and_then(|()| {
             if snapshot {
                 connection.begin(Begin::Snapshot);
             }

@@ -1,12 +1,13 @@
 //! A request whose traces can be told apart from those of all others, and the question what of it is in a store.
 
 use super::chance::Chance;
+use super::home::wait_until;
 use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::process::NewProcess;
 use rollcall_store::audit::{self, Actor, AuditRow};
 use rollcall_store::event::{self, EventKind, EventOperation, EventRow};
-use rollcall_store::migrate::{find_setting, put_setting};
+use rollcall_store::migrate::find_setting;
 use rollcall_store::process::{self, PlacedProcess};
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::{Store, StoreError, Tx};
@@ -46,14 +47,17 @@ impl Request {
             })
             .collect();
         process::insert(tx, &placed)?;
-        let written = find_setting(tx, "requests")?.map_or(Ok(0), |text| text.parse::<i64>());
-        let written = written.map_err(|e| StoreError::Unreadable(e.to_string()))?;
-        put_setting(tx, "requests", &(written + 1).to_string())?;
+        tx.execute(COUNT, &[(&self.counter()).into()])?;
         let events: Vec<_> = ids.iter().map(|id| event_of(*id)).collect();
         let request_id = self.id.to_string();
         event::insert(tx, NOW, &request_id, &events)?;
         let actor = Actor { user: "u", verified: true, app_code: "", request_id: &request_id, time: NOW };
         audit::insert(tx, actor, &[self.audit()])
+    }
+
+    /// Counts this request together with others; whoever is at it holds its row.
+    fn counter(self) -> String {
+        format!("requests {}", self.id % COUNTERS)
     }
 
     fn process(self, id: i64) -> NewProcess {
@@ -107,15 +111,40 @@ struct Traces {
     audits: i64,
 }
 
+/// How many counters the requests share.
+const COUNTERS: i64 = 8;
+
+const COUNT: &str = "INSERT INTO setting (name, value) VALUES ($1, '1')
+    ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(setting.value AS BIGINT) + 1 AS TEXT)";
 const PROCESSES: &str = "SELECT service_instance_id, count(*), sum(length(fixed_fields)) FROM process GROUP BY 1";
 const EVENTS: &str = "SELECT CAST(request_id AS INTEGER), count(*) FROM event GROUP BY 1";
 const AUDITS: &str = "SELECT CAST(request_id AS INTEGER), count(*) FROM audit GROUP BY 1";
 const ORPHANS: &str = "SELECT count(*) FROM event e LEFT JOIN process p ON p.id = e.object_id
     AND p.service_instance_id = CAST(e.request_id AS INTEGER) WHERE p.id IS NULL";
-const POSITIONS: &str = "SELECT count(*), coalesce(max(id), 0) FROM event";
+const EVENT_COUNT: &str = "SELECT count(*) FROM event";
+
+/// How many events have their positions, which have no gaps.
+fn published(tx: &mut dyn Tx) -> Result<i64, StoreError> {
+    let mut last = 0;
+    loop {
+        let before = last;
+        event::each_after(tx, before, 10_000, &mut |event| {
+            last += 1;
+            assert_eq!(event.position, last, "positions have no gaps");
+            Ok(())
+        })?;
+        if last == before {
+            return Ok(last);
+        }
+    }
+}
 
 /// The requests that a store holds. Each of them is whole, and everything else agrees with them.
 pub fn present(store: &Store, seed: u64) -> BTreeSet<i64> {
+    wait_until("every event has its position", || {
+        let left = store.read::<_, StoreError>(true, |tx| Ok(tx.number(EVENT_COUNT, &[])? - published(tx)?));
+        left.expect("the store can be read") == 0
+    });
     let read = store.read(true, |tx| {
         let mut found: BTreeMap<i64, Traces> = BTreeMap::new();
         tx.query(PROCESSES, &[], &mut |row| {
@@ -131,8 +160,12 @@ pub fn present(store: &Store, seed: u64) -> BTreeSet<i64> {
             found.entry(row.int(0)?).or_default().audits = row.int(1)?;
             Ok(())
         })?;
-        let positions = tx.find(POSITIONS, &[], |row| Ok((row.int(0)?, row.int(1)?)))?;
-        let written = find_setting(tx, "requests")?;
+        let positions = published(tx)?;
+        let mut written = 0;
+        for counter in 0..COUNTERS {
+            let count = find_setting(tx, &format!("requests {counter}"))?;
+            written += count.map_or(0, |text| text.parse().expect("a number"));
+        }
         Ok::<_, StoreError>((found, positions, written, tx.number(ORPHANS, &[])?))
     });
     let (found, positions, written, orphans) = read.expect("the store can be read");
@@ -140,9 +173,8 @@ pub fn present(store: &Store, seed: u64) -> BTreeSet<i64> {
         assert_eq!(*traces, Request::new(*id, seed).whole(), "request {id} is not whole");
     }
     let events = found.values().map(|traces| traces.events).sum::<i64>();
-    assert_eq!(positions, Some((events, events)), "positions have no gaps");
+    assert_eq!(positions, events, "every event is published");
     assert_eq!(orphans, 0, "every event has its process");
-    let count = written.map_or(0, |text| text.parse().expect("a number"));
-    assert_eq!(found.len(), count, "the common counter agrees");
+    assert_eq!(found.len(), written, "the common counters agree");
     found.into_keys().collect()
 }
