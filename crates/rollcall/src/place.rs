@@ -5,10 +5,11 @@ use crate::end::End;
 use rollcall_app::built_in;
 use rollcall_app::directory::DirectoryError;
 use rollcall_domain::moment::{Moment, Zone};
+use rollcall_store::migrate::{self, Migrated};
 use rollcall_store::postgres::Postgres;
 use rollcall_store::postgres::address::Address;
 use rollcall_store::sqlite::Sqlite;
-use rollcall_store::{Engine, Observer, Store, StoreError, TimeLimits, Tx, migrate};
+use rollcall_store::{Engine, Observer, Store, StoreError, TimeLimits, Tx, postgres};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,6 +82,24 @@ impl Place {
                 Postgres::schema_version(address, config.postgres(Address::clone(address)).pools.patience)?
             }
         })
+    }
+
+    /// Makes the tables of a store, or brings them up to date. Its data is left alone.
+    pub fn migrate(&self, config: &Config, partitions: Option<u32>) -> Result<Migrated, End> {
+        match self {
+            Self::File(_) if partitions.is_some() => {
+                Err(End::Usage("--partitions is for stores in PostgreSQL; a file is not split".into()))
+            }
+            Self::File(file) => {
+                let from = if file.is_file() { Sqlite::schema_version(file)? } else { 0 };
+                Sqlite::open(config.sqlite(file))?;
+                Ok(Migrated { from, to: migrate::newest(), partitions: None })
+            }
+            Self::Database(address) => {
+                let options = config.postgres(Address::clone(address));
+                Ok(Postgres::migrate(&postgres::Options { partitions, ..options })?)
+            }
+        }
     }
 
     /// Opens a store that exists, to work on it beside its servers.

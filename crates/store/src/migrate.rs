@@ -15,6 +15,16 @@ crate::statements! {
         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 }
 
+/// What a store was and is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    /// The schema version it had; 0: there was no store.
+    pub from: i64,
+    pub to: i64,
+    /// Into how many partitions the tables that grow with a business are split. `None`: they are whole.
+    pub partitions: Option<u32>,
+}
+
 /// The schema version this program works with.
 pub fn newest() -> i64 {
     STEPS.last().map_or(0, |(number, _)| *number)

@@ -56,7 +56,7 @@ impl Check {
             let (version, newest) = (place.schema_version(&config)?, migrate::newest());
             if version != newest {
                 return Err(End::Failed(anyhow::anyhow!(
-                    "the schema is version {version}, this program checks {newest}; a server of this version brings it up to date"
+                    "the schema is version {version}, this program checks {newest}; `rollcall migrate` of this version brings it up to date"
                 )));
             }
             output::note(format_args!("asking {} rules", check::rule_count()));

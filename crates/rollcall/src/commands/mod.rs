@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod grant;
 mod init;
+mod migrate;
 mod openapi;
 mod restore;
 mod serve;
@@ -62,6 +63,7 @@ pub struct Global {
 enum Command {
     Serve(serve::Serve),
     Init(init::Init),
+    Migrate(migrate::Migrate),
     /// Apps that may call, and their secrets
     #[command(subcommand)]
     App(app::App),
@@ -84,6 +86,7 @@ pub fn run(cli: Cli) -> Result<(), End> {
     match cli.command {
         Command::Serve(command) => command.run(global),
         Command::Init(command) => command.run(global),
+        Command::Migrate(command) => command.run(global),
         Command::App(command) => command.run(global),
         Command::Token(command) => command.run(global),
         Command::Grant(command) => command.run(global),

@@ -39,6 +39,8 @@ crate::statements! {
         ON CONFLICT (name) DO NOTHING";
     /// Whoever holds this row migrates; the others wait for it.
     HOLD_VERSION = "{only postgres} SELECT value FROM setting WHERE name = 'schema_version' FOR UPDATE";
+    COUNT_PARTITIONS = "{only postgres} SELECT count(*) FROM pg_catalog.pg_inherits
+        WHERE inhparent = to_regclass('service_instance')";
 }
 
 /// How a store is opened.
@@ -46,7 +48,8 @@ crate::statements! {
 pub struct Options {
     pub address: Address,
     pub pools: Pools,
-    /// Into how many partitions the tables that grow with a business are split, when the store is made.
+    /// Into how many partitions the tables that grow with a business are split, when the store is made. One that exists must have as
+    /// many. `None`: none for a new store, and whatever a store has.
     pub partitions: Option<u32>,
     /// Told what the writers do.
     pub observer: Option<Arc<dyn Observer>>,
@@ -92,12 +95,8 @@ pub struct Postgres {
 impl Postgres {
     /// Opens a store, makes it in a database that has none, and brings its schema up to date: one server does, the others wait.
     pub fn open(options: Options) -> Result<Self, StoreError> {
+        Self::migrate(&options)?;
         let connect = Connect::new(options.address, options.pools.patience);
-        let until = Instant::now() + options.pools.patience;
-        let mut slot = None;
-        let connection = connect.again(&mut slot, until, None)?;
-        check_database(connection)?;
-        bring_up_to_date(&connect, &mut slot, options.partitions)?;
         let server = server_name();
         let ids = Arc::new(Ids::new(connect.clone(), server.clone()));
         let size = Arc::new(AtomicU64::new(0));
@@ -114,6 +113,14 @@ impl Postgres {
         let writers = Workers::start("writer", options.pools.writers, options.pools.queue, &shared)?;
         let idle = Mutex::new(Vec::new());
         Ok(Self { shared, readers, writers, sequencer, idle, size })
+    }
+
+    /// Makes a store in a database that has none, or brings its schema up to date.
+    pub fn migrate(options: &Options) -> Result<migrate::Migrated, StoreError> {
+        let connect = Connect::new(options.address.clone(), options.pools.patience);
+        let mut slot = None;
+        check_database(connect.again(&mut slot, Instant::now() + options.pools.patience, None)?)?;
+        bring_up_to_date(&connect, &mut slot, options.partitions)
     }
 
     /// The schema version of a database, without changing it; 0: there is no store.
@@ -162,24 +169,25 @@ fn bring_up_to_date(
     connect: &Connect,
     slot: &mut Option<Connection>,
     partitions: Option<u32>,
-) -> Result<(), StoreError> {
+) -> Result<migrate::Migrated, StoreError> {
     /// Large stores take their time.
     const LIMIT: Duration = Duration::from_secs(24 * 3600);
     const ATTEMPTS: usize = 20;
-    let mut pause = Pause::new();
-    for attempt in 1.. {
+    let (mut pause, mut attempts) = (Pause::new(), 0);
+    loop {
+        attempts += 1;
         let connection = connect.again(slot, Instant::now() + connect.patience(), None)?;
         connection.limit_time(LIMIT);
         let done = migrate_once(connection, partitions);
         let error = match done {
-            Ok(()) => return Ok(()),
+            Ok(migrated) => return Ok(migrated),
             Err(error) => error,
         };
         let lost = connection.lost().is_some();
         // Two servers that make the first table at the same time meet in the database's own catalog.
         let met = connection.met_unique() || matches!(error, StoreError::Conflict(_) | StoreError::Busy);
         connection.roll_back();
-        if !(lost || met) || attempt == ATTEMPTS {
+        if !(lost || met) || attempts == ATTEMPTS {
             return Err(match error {
                 // It is the database that is not as it has to be.
                 StoreError::Defect(text) => StoreError::Unavailable(format!("its tables cannot be made: {text}")),
@@ -188,10 +196,9 @@ fn bring_up_to_date(
         }
         pause.wait();
     }
-    Ok(())
 }
 
-fn migrate_once(connection: &mut Connection, partitions: Option<u32>) -> Result<(), StoreError> {
+fn migrate_once(connection: &mut Connection, wanted: Option<u32>) -> Result<migrate::Migrated, StoreError> {
     connection.begin(Begin::Write);
     connection.run_simple("SET LOCAL lock_timeout = 0")?;
     if (connection as &mut dyn Tx).number(HAS_SETTINGS, &[])? == 0 {
@@ -207,9 +214,11 @@ fn migrate_once(connection: &mut Connection, partitions: Option<u32>) -> Result<
     })?;
     // Without this row the version could not be held.
     held.ok_or_else(|| foreign("it has no schema version".into()))?;
-    let version = migrate::version(connection)?;
-    migrate::refuse_newer(version)?;
-    for (number, statements) in migrate::steps_after(version) {
+    let from = migrate::version(connection)?;
+    migrate::refuse_newer(from)?;
+    let partitions = if from == 0 { wanted } else { find_partitions(connection)? };
+    refuse_other_partitions(wanted, partitions)?;
+    for (number, statements) in migrate::steps_after(from) {
         for statement in statements {
             for sql in dialect::schema_for_postgres(statement, partitions) {
                 connection.run_simple(&sql)?;
@@ -217,7 +226,24 @@ fn migrate_once(connection: &mut Connection, partitions: Option<u32>) -> Result<
         }
         migrate::set_version(connection, number)?;
     }
-    commit(connection)
+    commit(connection)?;
+    Ok(migrate::Migrated { from, to: migrate::newest(), partitions })
+}
+
+/// Into how many partitions the tables of a store are split.
+fn find_partitions(tx: &mut dyn Tx) -> Result<Option<u32>, StoreError> {
+    let count = tx.number(COUNT_PARTITIONS, &[])?;
+    Ok(u32::try_from(count).ok().filter(|count| *count > 0))
+}
+
+/// Tables are split when they are made, or never.
+fn refuse_other_partitions(wanted: Option<u32>, present: Option<u32>) -> Result<(), StoreError> {
+    let Some(wanted) = wanted.filter(|_| wanted != present) else {
+        return Ok(());
+    };
+    let present = present.map_or("are not split".to_owned(), |count| format!("are split into {count} partitions"));
+    let text = format!("its tables {present}; only a store that is made anew can have {wanted}");
+    Err(StoreError::Unavailable(text))
 }
 
 fn commit(connection: &mut Connection) -> Result<(), StoreError> {
