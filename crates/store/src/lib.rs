@@ -10,6 +10,8 @@ pub mod business;
 pub mod chaos;
 pub mod check;
 pub mod cloud_area;
+#[cfg(feature = "chaos")]
+pub mod counting;
 pub mod dialect;
 pub mod directory;
 mod engine;

@@ -1,0 +1,330 @@
+//! Every operation asks a fixed number of statements of the store, however many rows it reads or writes.
+
+#![expect(clippy::unwrap_used, reason = "a test ends with its first error")]
+
+mod support;
+
+use rollcall_store::counting::{Asked, CountingEngine};
+use rollcall_store::dialect::{for_postgres, for_sqlite};
+use rollcall_store::statements_for_many;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use support::{TestApp, USER, on_engine, process};
+
+/// A call with so many rows behind it.
+struct Case {
+    operation: &'static str,
+    /// What is special about it.
+    what: &'static str,
+    /// How many statements it takes on SQLite and on PostgreSQL, where rows are locked, keys of events drawn in the transaction, and
+    /// instances found by an own table.
+    statements: [usize; 2],
+    /// How many rows there are.
+    sizes: [usize; 2],
+    /// Makes the rows, and the body that reads or writes so many.
+    body: fn(&TestApp, usize) -> Value,
+}
+
+const fn case(
+    operation: &'static str,
+    what: &'static str,
+    statements: [usize; 2],
+    sizes: [usize; 2],
+    body: fn(&TestApp, usize) -> Value,
+) -> Case {
+    Case { operation, what, statements, sizes, body }
+}
+
+const CASES: &[Case] = &[
+    case("create_service_instance", "instances", [9, 13], [1, 100], |app, count| {
+        let place = Place::with_hosts(app, count);
+        let instances: Vec<_> = place.hosts.iter().map(|host| instance(*host, 2)).collect();
+        json!({"bk_biz_id": place.business, "bk_module_id": place.module, "instances": instances})
+    }),
+    case("create_service_instance", "processes", [9, 13], [1, 100], |app, count| {
+        let place = Place::with_hosts(app, 1);
+        let instances = [instance(place.hosts[0], count)];
+        json!({"bk_biz_id": place.business, "bk_module_id": place.module, "instances": instances})
+    }),
+    case("create_service_instance", "without its business", [9, 13], [1, 100], |app, count| {
+        let place = Place::with_hosts(app, 1);
+        json!({"bk_module_id": place.module, "instances": [instance(place.hosts[0], count)]})
+    }),
+    case(
+        "list_service_instance",
+        "of a business",
+        [2, 2],
+        [1, 100],
+        |app, count| json!({"bk_biz_id": Place::with_instances(app, count, 1).business, "page": {"start": 0, "limit": 100}}),
+    ),
+    case("list_service_instance", "of hosts in a module", [2, 2], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 1);
+        json!({"bk_biz_id": place.business, "bk_module_id": place.module, "bk_host_ids": place.hosts, "page": {"limit": 100}})
+    }),
+    case("list_service_instance_detail", "instances", [3, 3], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 2);
+        json!({"bk_biz_id": place.business, "bk_module_id": place.module, "page": {"start": 0, "limit": 100}})
+    }),
+    case("list_service_instance_detail", "processes", [3, 3], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        json!({"bk_biz_id": place.business, "service_instance_ids": place.instances, "page": {"start": 0, "limit": 100}})
+    }),
+    case("create_process_instance", "processes", [7, 9], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, 1);
+        json!({"bk_biz_id": place.business, "service_instance_id": place.instances[0], "processes": processes("new", count)})
+    }),
+    case("create_process_instance", "without its business, beside others", [8, 10], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        json!({"service_instance_id": place.instances[0], "processes": processes("new", 1)})
+    }),
+    case("list_process_instance", "processes", [1, 1], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        json!({"bk_biz_id": place.business, "service_instance_id": place.instances[0]})
+    }),
+    case(
+        "list_process_instance",
+        "without its business",
+        [2, 2],
+        [1, 100],
+        |app, count| json!({"service_instance_id": Place::with_instances(app, 1, count).instances[0]}),
+    ),
+    case("search_business", "businesses", [1, 1], [1, 50], |app, count| {
+        businesses(app, count);
+        json!({"fields": ["bk_biz_id"], "page": {"start": 0, "limit": 100}})
+    }),
+    case("create_business", "beside others", [9, 11], [1, 50], |app, count| {
+        businesses(app, count);
+        json!({"data": {"bk_biz_name": "new", "bk_biz_maintainer": "ops"}})
+    }),
+    case("create_set", "beside others", [6, 8], [1, 50], |app, count| {
+        let business = with_sets(app, count);
+        json!({"bk_biz_id": business, "data": {"bk_set_name": "new", "bk_parent_id": business}})
+    }),
+    case("search_set", "sets", [2, 2], [1, 50], |app, count| {
+        let business = with_sets(app, count);
+        json!({"bk_biz_id": business, "page": {"start": 0, "limit": 100}})
+    }),
+    case("create_module", "beside others", [6, 8], [1, 50], |app, count| {
+        let place = Place::with_modules(app, count);
+        json!({"bk_biz_id": place.business, "bk_set_id": place.set,
+            "data": {"bk_module_name": "new", "bk_parent_id": place.set}})
+    }),
+    case(
+        "search_module",
+        "modules of a business",
+        [2, 2],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": Place::with_modules(app, count).business, "page": {"start": 0, "limit": 100}}),
+    ),
+    case("search_module", "modules of a set", [2, 2], [1, 50], |app, count| {
+        let place = Place::with_modules(app, count);
+        json!({"bk_biz_id": place.business, "bk_set_id": place.set, "page": {"start": 0, "limit": 100}})
+    }),
+    case(
+        "search_biz_inst_topo",
+        "modules",
+        [3, 3],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": Place::with_modules(app, count).business}),
+    ),
+    case(
+        "get_biz_internal_module",
+        "",
+        [2, 2],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": Place::with_modules(app, count).business}),
+    ),
+    case(
+        "list_service_category",
+        "",
+        [1, 1],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": Place::with_modules(app, count).business}),
+    ),
+    case("search_object_attribute", "", [1, 1], [1, 1], |_, _| json!({"bk_obj_id": "host"})),
+    case("add_host_to_resource", "new hosts", [13, 16], [1, 100], |_, count| json!({"host_info": rows(count, "new")})),
+    case("add_host_to_resource", "hosts that change", [11, 14], [1, 100], |app, count| {
+        app.esb("add_host_to_resource", json!({"host_info": rows(count, "old")})).data();
+        json!({"host_info": rows(count, "new")})
+    }),
+    case(
+        "add_host_to_business_idle",
+        "hosts",
+        [13, 16],
+        [1, 100],
+        |app, count| json!({"bk_biz_id": business(app, "b"), "bk_host_list": hosts(count)}),
+    ),
+    case(
+        "list_biz_hosts",
+        "hosts",
+        [2, 2],
+        [1, 100],
+        |app, count| json!({"bk_biz_id": Place::with_hosts(app, count).business, "page": {"start": 0, "limit": 100}}),
+    ),
+    case("list_biz_hosts", "hosts of a module, in order of a field", [1, 1], [1, 100], |app, count| {
+        let place = Place::with_hosts(app, count);
+        json!({"bk_biz_id": place.business, "bk_module_ids": [place.module],
+            "page": {"start": 0, "limit": 100, "sort": "bk_host_innerip"}})
+    }),
+    case("transfer_host_module", "hosts", [9, 12], [1, 100], |app, count| {
+        let place = Place::with_hosts(app, count);
+        let other = module(app, place.business, place.set, "other");
+        json!({"bk_biz_id": place.business, "bk_host_id": place.hosts, "bk_module_id": [other], "is_increment": false})
+    }),
+    case("transfer_host_module", "hosts with instances", [12, 16], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 3);
+        let other = module(app, place.business, place.set, "other");
+        json!({"bk_biz_id": place.business, "bk_host_id": place.hosts, "bk_module_id": [other], "is_increment": false})
+    }),
+    case("transfer_host_to_idlemodule", "hosts with instances", [13, 17], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 3);
+        json!({"bk_biz_id": place.business, "bk_host_id": place.hosts})
+    }),
+    case("transfer_resourcehost_to_idlemodule", "hosts", [11, 14], [1, 100], |app, count| {
+        app.esb("add_host_to_resource", json!({"host_info": rows(count, "free")})).data();
+        let listed = app.esb("list_biz_hosts", json!({"bk_biz_id": 1, "page": {"start": 0, "limit": 100}})).data();
+        let ids: Vec<_> = listed["info"].as_array().unwrap().iter().map(|host| host["bk_host_id"].clone()).collect();
+        assert_eq!(ids.len(), count);
+        json!({"bk_biz_id": business(app, "b"), "bk_host_id": ids})
+    }),
+];
+
+/// What a call asked of the store.
+fn asked(case: &Case, size: usize) -> Vec<Asked> {
+    let counting = Arc::new(OnceLock::new());
+    let given = counting.clone();
+    let app = TestApp::with().settings(|settings| settings.dev = true).administrator(USER).engine(move |engine| {
+        let translate = on_engine(for_sqlite as fn(&str) -> String, for_postgres);
+        given.get_or_init(|| Arc::new(CountingEngine::new(engine, translate))).clone()
+    });
+    let app = app.start();
+    let body = (case.body)(&app, size);
+    let counting = counting.get().unwrap();
+    counting.take();
+    app.esb(case.operation, body).data();
+    let mut units = counting.take();
+    // Beside all calls, the server looks whether somebody was given rights.
+    let is_beside = |asked: &Asked| matches!(asked, Asked::Statement(sql) if sql.contains("directory_version"));
+    units.retain(|unit| !unit.asked.iter().any(is_beside));
+    assert_eq!(units.len(), 1, "one unit of work a call: {units:#?}");
+    units.remove(0).asked
+}
+
+#[test]
+fn each_operation_takes_a_fixed_number_of_statements() {
+    let for_many: BTreeSet<_> = statements_for_many().collect();
+    let mut wrong = Vec::new();
+    for case in CASES {
+        let [few, many] = case.sizes.map(|size| asked(case, size));
+        let name = format!("{} ({})", case.operation, case.what);
+        assert_eq!(few, many, "{name} with {:?} rows", case.sizes);
+        let wanted = on_engine(case.statements[0], case.statements[1]);
+        if few.len() != wanted {
+            wrong.push(format!("{name}: {} and not {wanted}: {few:#?}", few.len()));
+        }
+        for asked in &few {
+            let is_known = !matches!(asked, Asked::ForMany(sql) if !for_many.contains(sql));
+            assert!(is_known, "it is run for many rows and not marked so: {asked:?}");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_operation_is_left_out() {
+    let counted: BTreeSet<_> = CASES.iter().map(|case| case.operation).collect();
+    let all: BTreeSet<_> = rollcall_app::table::operations().iter().map(|operation| operation.name).collect();
+    assert_eq!(counted, all);
+}
+
+fn business(app: &TestApp, name: &str) -> i64 {
+    let made = app.post("/biz/0", json!({"bk_biz_name": name, "bk_biz_maintainer": "ops"})).data();
+    made["bk_biz_id"].as_i64().unwrap()
+}
+
+fn businesses(app: &TestApp, count: usize) {
+    for i in 0..count {
+        business(app, &format!("b{i}"));
+    }
+}
+
+fn set(app: &TestApp, business: i64, name: &str) -> i64 {
+    let made = app.post(&format!("/set/{business}"), json!({"bk_set_name": name, "bk_parent_id": business})).data();
+    made["bk_set_id"].as_i64().unwrap()
+}
+
+/// A business with so many sets.
+fn with_sets(app: &TestApp, count: usize) -> i64 {
+    let business = business(app, "b");
+    for i in 0..count {
+        set(app, business, &format!("s{i}"));
+    }
+    business
+}
+
+fn module(app: &TestApp, business: i64, set: i64, name: &str) -> i64 {
+    let module = json!({"bk_module_name": name, "bk_parent_id": set});
+    app.post(&format!("/module/{business}/{set}"), module).data()["bk_module_id"].as_i64().unwrap()
+}
+
+fn address(number: usize) -> String {
+    format!("10.0.{}.{}", number / 200, number % 200 + 1)
+}
+
+fn hosts(count: usize) -> Vec<Value> {
+    (0..count).map(|i| json!({"bk_host_innerip": address(i), "bk_cloud_id": 0})).collect()
+}
+
+/// Hosts as add_host_to_resource takes them.
+fn rows(count: usize, comment: &str) -> Value {
+    let row =
+        |i| (format!("{}", i + 1), json!({"bk_host_innerip": address(i), "bk_cloud_id": 0, "bk_comment": comment}));
+    Value::Object((0..count).map(row).collect())
+}
+
+fn processes(name: &str, count: usize) -> Vec<Value> {
+    (0..count).map(|i| json!({"process_info": process(&format!("{name}{i}"))})).collect()
+}
+
+fn instance(host: i64, count: usize) -> Value {
+    json!({"bk_host_id": host, "processes": processes("p", count)})
+}
+
+/// A business with a set and a module, and what is in it.
+struct Place {
+    business: i64,
+    set: i64,
+    module: i64,
+    hosts: Vec<i64>,
+    instances: Vec<i64>,
+}
+
+impl Place {
+    fn with_modules(app: &TestApp, count: usize) -> Self {
+        let business = business(app, "place");
+        let set = set(app, business, "set");
+        let modules: Vec<_> = (0..count).map(|i| module(app, business, set, &format!("m{i}"))).collect();
+        Self { business, set, module: modules[0], hosts: Vec::new(), instances: Vec::new() }
+    }
+
+    fn with_hosts(app: &TestApp, count: usize) -> Self {
+        let mut place = Self::with_modules(app, 1);
+        let added = json!({"bk_biz_id": place.business, "bk_host_list": hosts(count)});
+        let added = app.post("/hosts/add/business_idle", added).data()["bk_host_ids"].clone();
+        place.hosts = serde_json::from_value(added).unwrap();
+        let moved = json!({"bk_biz_id": place.business, "bk_host_id": place.hosts, "bk_module_id": [place.module],
+            "is_increment": false});
+        app.post("/hosts/modules", moved).data();
+        place
+    }
+
+    /// An instance on each of so many hosts.
+    fn with_instances(app: &TestApp, count: usize, processes: usize) -> Self {
+        let mut place = Self::with_hosts(app, count);
+        let instances: Vec<_> = place.hosts.iter().map(|host| instance(*host, processes)).collect();
+        let made = json!({"bk_biz_id": place.business, "bk_module_id": place.module, "instances": instances});
+        place.instances = serde_json::from_value(app.post("/create/proc/service_instance", made).data()).unwrap();
+        place
+    }
+}
