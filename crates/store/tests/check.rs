@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends with its first error")]
 
+mod support;
+
+use rollcall_store::StoreError;
 use rollcall_store::check::{self, Finding};
-use rollcall_store::postgres::address::{Address, Beside};
-use rollcall_store::postgres::{self, Postgres};
-use rollcall_store::sqlite::{self, Sqlite};
-use rollcall_store::{Engine, Store, StoreError, TimeLimits};
+use rollcall_store::postgres::{Options, Postgres};
 use rollcall_testbed::Database;
-use std::sync::Arc;
-use tempfile::TempDir;
+use support::Folder;
+use support::home::{self, Home, on_postgres, run_sql};
 
 /// A business with one host, one instance and one process, and one process that was deleted; then the directory.
 const SOUND: &str = r#"
@@ -57,94 +57,68 @@ INSERT INTO event_order VALUES (8, 0, 8);
 UPDATE event_sequencer SET next_position = 9, holder = 'a server that is gone', lease_ms = 9000000000000;
 ";
 
-/// Where a store is.
-enum Home {
-    Folder(TempDir),
-    Database(Database),
+/// The sound store.
+fn sound() -> Home {
+    if on_postgres() {
+        return Home::Database(sound_database("sound", None));
+    }
+    let folder = Folder::new();
+    folder.open().engine().close();
+    folder.outsider().execute_batch(SOUND).unwrap();
+    Home::Folder(folder)
 }
 
-impl Home {
-    /// A store with this in it, on the engine that the environment names.
-    fn with(name: &str, sqlite: &str, postgres: &str) -> Self {
-        match rollcall_testbed::engine() {
-            rollcall_testbed::Engine::Sqlite => {
-                let home = Self::Folder(tempfile::tempdir().unwrap());
-                home.open().engine().close();
-                home.run(sqlite);
-                home
-            }
-            rollcall_testbed::Engine::Postgres => Self::Database(Database::from_template(name, |url| {
-                open_postgres(url).engine().close();
-                run_on_postgres(url, postgres);
-            })),
-        }
-    }
+fn sound_database(name: &str, partitions: Option<u32>) -> Database {
+    Database::from_template(name, |url| {
+        Postgres::migrate(&Options { partitions, ..home::options(url) }).unwrap();
+        run_sql(url, &format!("{SOUND}{SOUND_THERE}")).unwrap();
+    })
+}
 
-    fn empty() -> Self {
-        Self::with("empty", "", "")
-    }
-
-    fn sound() -> Self {
-        Self::with("sound", SOUND, &format!("{SOUND}{SOUND_THERE}"))
-    }
-
-    /// Runs SQL behind the program's back.
-    fn run(&self, sql: &str) {
-        match self {
-            Self::Folder(folder) => {
-                rusqlite::Connection::open(folder.path().join("store")).unwrap().execute_batch(sql).unwrap();
-            }
-            Self::Database(database) => run_on_postgres(&database.url(), sql),
-        }
-    }
-
-    fn open(&self) -> Store {
-        match self {
-            Self::Folder(folder) => {
-                let engine = Sqlite::open(sqlite::Options::new(folder.path().join("store"))).unwrap();
-                Store::new(Arc::new(engine), TimeLimits::default())
-            }
-            Self::Database(database) => open_postgres(&database.url()),
-        }
-    }
-
-    /// What the check finds.
-    fn findings(&self) -> Vec<Finding> {
-        let mut rules = 0;
-        let found = self.open().read::<_, StoreError>(true, |tx| {
-            rules = 0;
-            check::run(tx, &mut |_| rules += 1)
-        });
-        assert_eq!(rules, check::rule_count());
-        found.unwrap()
+/// Runs SQL behind the program's back.
+fn run(home: &Home, sql: &str) {
+    match home {
+        Home::Folder(folder) => folder.outsider().execute_batch(sql).unwrap(),
+        Home::Database(database) => run_sql(&database.url(), sql).unwrap(),
     }
 }
 
-fn open_postgres(url: &str) -> Store {
-    let mut options = postgres::Options::new(Address::parse(url, &Beside::default()).unwrap());
-    (options.pools.readers, options.pools.writers) = (1, 1);
-    Store::new(Arc::new(Postgres::open(options).unwrap()) as Arc<dyn Engine>, TimeLimits::default())
-}
-
-fn run_on_postgres(url: &str, sql: &str) {
-    ::postgres::Client::connect(url, ::postgres::NoTls).unwrap().batch_execute(sql).unwrap();
+/// What the check finds.
+fn findings(home: &Home) -> Vec<Finding> {
+    let mut rules = 0;
+    let found = home.open().read::<_, StoreError>(true, |tx| {
+        rules = 0;
+        check::run(tx, &mut |_| rules += 1)
+    });
+    assert_eq!(rules, check::rule_count());
+    found.unwrap()
 }
 
 #[test]
 fn a_sound_store_has_no_findings() {
-    assert_eq!(Home::sound().findings(), []);
+    assert_eq!(findings(&sound()), []);
+}
+
+#[test]
+fn a_sound_store_that_is_split_has_no_findings() {
+    if on_postgres() {
+        let home = Home::Database(sound_database("sound and split", Some(4)));
+        assert_eq!(findings(&home), []);
+        run(&home, "UPDATE process SET name = 'q'");
+        assert!(!findings(&home).is_empty());
+    }
 }
 
 #[test]
 fn an_empty_store_has_no_findings() {
-    assert_eq!(Home::empty().findings(), []);
+    assert_eq!(findings(&Home::new()), []);
 }
 
 /// Asserts that the damage yields this finding, among others.
 fn check(damage: &str, table: &str, id: i64, what: &str) {
-    let home = Home::sound();
-    home.run(damage);
-    let found = home.findings();
+    let home = sound();
+    run(&home, damage);
+    let found = findings(&home);
     let is_that = |finding: &Finding| finding.table == table && finding.id == id && finding.what.contains(what);
     assert!(found.iter().any(is_that), "{damage}\n{found:#?}");
 }
@@ -262,7 +236,7 @@ fn damaged_directories_are_found() {
 
 #[test]
 fn damage_to_what_only_postgresql_keeps_is_found() {
-    if rollcall_testbed::engine() != rollcall_testbed::Engine::Postgres {
+    if !on_postgres() {
         return;
     }
     let none = "DELETE FROM service_instance_locator";
@@ -282,7 +256,7 @@ fn damage_to_what_only_postgresql_keeps_is_found() {
 
 #[test]
 fn damage_to_the_order_of_events_is_found() {
-    if rollcall_testbed::engine() != rollcall_testbed::Engine::Postgres {
+    if !on_postgres() {
         return;
     }
     let nowhere = "it is neither in the order nor waiting";

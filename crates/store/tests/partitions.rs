@@ -6,11 +6,11 @@ mod support;
 
 use rollcall_store::dialect::for_postgres;
 use rollcall_store::migrate::{Migrated, newest};
-use rollcall_store::postgres::address::{Address, Beside};
 use rollcall_store::postgres::{Options, Postgres};
 use rollcall_store::{StoreError, serving_statements};
-use rollcall_testbed::{Database, Engine, engine};
+use rollcall_testbed::Database;
 use std::collections::BTreeSet;
+use support::home::{self, on_postgres};
 use support::plan::{Made, Part, Planner};
 
 const COUNT: u32 = 16;
@@ -30,7 +30,7 @@ fn partitions(parts: &[Part]) -> BTreeSet<&str> {
 
 #[test]
 fn what_serves_a_request_touches_one_partition() {
-    if engine() != Engine::Postgres {
+    if !on_postgres() {
         return;
     }
     let mut planner = Planner::new(Some(COUNT));
@@ -56,7 +56,7 @@ fn what_serves_a_request_touches_one_partition() {
 
 #[test]
 fn the_look_at_partitions_sees_what_it_should() {
-    if engine() != Engine::Postgres {
+    if !on_postgres() {
         return;
     }
     let mut planner = Planner::new(Some(COUNT));
@@ -74,13 +74,12 @@ fn the_look_at_partitions_sees_what_it_should() {
 }
 
 fn migrate(database: &Database, partitions: Option<u32>) -> Result<Migrated, StoreError> {
-    let address = Address::parse(&database.url(), &Beside::default()).unwrap();
-    Postgres::migrate(&Options { partitions, ..Options::new(address) })
+    Postgres::migrate(&Options { partitions, ..home::options(&database.url()) })
 }
 
 #[test]
 fn tables_are_split_when_they_are_made_or_never() {
-    if engine() != Engine::Postgres {
+    if !on_postgres() {
         return;
     }
     let refused = |database: &Database, partitions: u32, words: &str| {

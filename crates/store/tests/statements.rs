@@ -11,6 +11,7 @@ use rollcall_testbed::{Engine, engine};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use support::Folder;
+use support::home::on_postgres;
 use support::plan::{Made, Planner};
 
 /// Tables that stay small whatever the estate: a scan of them is a plain thing to do.
@@ -121,7 +122,7 @@ fn every_statement_prepares_on_a_migrated_store() {
 
 #[test]
 fn statements_for_many_rows_prepare_on_postgresql() {
-    if engine() != Engine::Postgres {
+    if !on_postgres() {
         return;
     }
     let mut planner = Planner::new(None);

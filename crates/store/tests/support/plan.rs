@@ -1,9 +1,9 @@
 //! How PostgreSQL would run a statement, in a session as the engine's are.
 
+use super::home;
 use postgres::types::Type;
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use rollcall_store::dialect::for_postgres;
-use rollcall_store::postgres::address::{Address, Beside};
 use rollcall_store::postgres::{Options, Postgres, SESSION};
 use rollcall_testbed::Database;
 use serde_json::Value;
@@ -26,8 +26,7 @@ impl Planner {
     /// On a store whose tables are split into so many.
     pub fn new(partitions: Option<u32>) -> Self {
         let database = Database::from_template(&format!("split into {partitions:?}"), |url| {
-            let address = Address::parse(url, &Beside::default()).unwrap();
-            drop(Postgres::open(Options { partitions, ..Options::new(address) }).unwrap());
+            Postgres::migrate(&Options { partitions, ..home::options(url) }).unwrap();
         });
         let mut client = Client::connect(&database.url(), NoTls).unwrap();
         client.batch_execute(SESSION).unwrap();
