@@ -4,6 +4,7 @@
 
 pub mod chance;
 pub mod disk;
+pub mod estate;
 pub mod home;
 pub mod plan;
 pub mod trace;
