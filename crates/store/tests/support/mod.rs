@@ -5,6 +5,7 @@
 pub mod chance;
 pub mod disk;
 pub mod home;
+pub mod load;
 pub mod trace;
 pub mod vfs;
 
