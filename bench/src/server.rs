@@ -101,11 +101,14 @@ pub fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
     // As `rollcall serve` does it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let metrics = Arc::new(Metrics::new());
+    // Not on a thread that drives other tasks: it waits for the store.
+    let ours = match kind {
+        Kind::Ours => Some(Store::new(crate::estate::engine(store, Some(metrics.writer()))?, TimeLimits::default())),
+        _ => None,
+    };
     runtime.block_on(async {
-        if kind == Kind::Ours {
-            let metrics = Arc::new(Metrics::new());
-            let engine = crate::estate::engine(store, Some(metrics.writer()))?;
-            let store = Store::new(engine, TimeLimits::default());
+        if let Some(store) = ours {
             let mut settings = Settings::new(listen);
             settings.dev = true;
             let server = Server::bind(settings, store, zone()?, metrics, Arc::new(now)).await?;

@@ -21,7 +21,6 @@
 //! | `{by business}` | behind such a table: the place where it is split |
 //! | `{text}` | the type of texts; they are ordered by their bytes |
 
-
 /// An engine's way of saying it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
