@@ -334,7 +334,7 @@ fn each_page(
     store: &Store,
     from: Position,
     most: BatchSize,
-    each: &mut dyn FnMut(Vec<Value>, &Position) -> Result<(), CopyError>,
+    mut each: impl FnMut(Vec<Value>, &Position) -> Result<(), CopyError>,
 ) -> Result<(), CopyError> {
     let table = &TABLES[from.table];
     let width = table.columns.len();
@@ -407,7 +407,7 @@ fn read_all(
 ) -> Result<(), CopyError> {
     let later = (from.table + 1..TABLES.len()).map(Position::start);
     for from in [from].into_iter().chain(later) {
-        each_page(source, from, most, &mut |values, next| {
+        each_page(source, from, most, |values, next| {
             let batch = Batch { values, next: next.clone() };
             batches.send(Ok(batch)).map_err(|_| CopyError::Stopped)
         })?;
@@ -498,7 +498,7 @@ fn compare(source: &Store, target: &Store, most: BatchSize, watch: &dyn Watch) -
 fn digests(store: &Store, most: BatchSize, watch: &dyn Watch) -> Result<Vec<Digest>, CopyError> {
     let digest = |(number, table): (usize, &'static Table)| {
         let (mut digest, mut buffer) = (Digest::default(), Vec::new());
-        each_page(store, Position::start(number), most, &mut |values, _| {
+        each_page(store, Position::start(number), most, |values, _| {
             if watch.is_stopped() {
                 return Err(CopyError::Stopped);
             }
