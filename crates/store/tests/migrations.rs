@@ -33,7 +33,9 @@ fn of_version(version: i64) -> Folder {
     let folder = Folder::new();
     let connection = folder.outsider();
     for (_, text) in steps().iter().filter(|(number, _)| *number <= version) {
-        connection.execute_batch(&for_sqlite(text)).unwrap();
+        for statement in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+            connection.execute_batch(&for_sqlite(statement)).unwrap();
+        }
     }
     if version > 0 {
         write_version(&connection, &version.to_string());
