@@ -9,7 +9,7 @@ use rollcall_store::migrate::{self, Migrated};
 use rollcall_store::postgres::Postgres;
 use rollcall_store::postgres::address::Address;
 use rollcall_store::sqlite::Sqlite;
-use rollcall_store::{Engine, Observer, Store, StoreError, TimeLimits, Tx, postgres};
+use rollcall_store::{Engine, Observer, Store, StoreError, TimeLimits, Tx, copy, postgres};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,12 +105,22 @@ impl Place {
     /// Opens a store that exists, to work on it beside its servers.
     pub fn open(&self, config: &Config) -> Result<OpenStore, End> {
         self.require(config)?;
-        // Tools look at whole tables and have nobody waiting.
-        let limits = TimeLimits { read: Duration::from_secs(24 * 3600), ..TimeLimits::default() };
-        let store = Store::new(self.engine(config, Use::Tool, None)?, limits);
-        let name = store.read(false, |tx| migrate::find_setting(tx, TIME_ZONE))?;
+        let store = self.open_to_fill(config)?;
+        let (name, is_unfinished) = store.read(false, |tx| -> Result<_, StoreError> {
+            Ok((migrate::find_setting(tx, TIME_ZONE)?, copy::is_unfinished(tx)?))
+        })?;
+        if is_unfinished {
+            return Err(unfinished());
+        }
         let zone = zone_named(name.as_deref().unwrap_or(Zone::DEFAULT_NAME))?;
         Ok(OpenStore { store, zone })
+    }
+
+    /// Opens what is there, be it empty, with today's schema and without the built-in data.
+    pub fn open_to_fill(&self, config: &Config) -> Result<Store, End> {
+        // Tools look at whole tables and have nobody waiting.
+        let limits = TimeLimits { read: Duration::from_secs(24 * 3600), ..TimeLimits::default() };
+        Ok(Store::new(self.engine(config, Use::Tool, None)?, limits))
     }
 
     /// Opens a store and makes it if there is none, with the built-in data.
@@ -192,15 +202,23 @@ pub fn with_built_in_data(store: Store, time_zone: &str, now: Moment) -> Result<
     let zone = zone_named(time_zone)?;
     let time_zone = time_zone.to_owned();
     let kept = store.write_blocking(move |tx| -> Result<_, StoreError> {
+        migrate::hold(tx)?;
+        if copy::is_unfinished(tx)? {
+            return Ok(None);
+        }
         let kept = migrate::find_setting(tx, TIME_ZONE)?;
         if kept.is_none() {
             migrate::put_setting(tx, TIME_ZONE, &time_zone)?;
             built_in::install(tx, &zone, now)?;
         }
-        Ok(kept.unwrap_or_else(|| time_zone.clone()))
+        Ok(kept.or_else(|| Some(time_zone.clone())))
     })?;
-    let zone = zone_named(&kept)?;
+    let zone = zone_named(&kept.ok_or_else(unfinished)?)?;
     Ok(OpenStore { store, zone })
+}
+
+fn unfinished() -> End {
+    End::Failed(anyhow::anyhow!("the store is an unfinished copy; run the same `rollcall copy` again to finish it"))
 }
 
 fn zone_named(name: &str) -> Result<Zone, End> {

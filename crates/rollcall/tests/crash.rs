@@ -15,54 +15,76 @@ use std::sync::mpsc::{Sender, channel};
 
 /// On PostgreSQL a round takes longer: program and check log in several times.
 const ROUNDS: fn() -> u64 = || if rollcall_testbed::engine() == rollcall_testbed::Engine::Sqlite { 50 } else { 15 };
+/// Clients of one server, and of several.
 const WORKERS: usize = 6;
+const MANY_WORKERS: usize = 20;
 const HOSTS_EACH: usize = 3;
 
 #[test]
 fn no_kill_loses_an_acknowledged_write_or_halves_a_batch() {
+    kill_again_and_again(1, WORKERS, number_of("ROLLCALL_CRASH_ROUNDS").unwrap_or_else(ROUNDS));
+}
+
+#[test]
+fn killing_some_of_several_servers_loses_nothing_either() {
+    if rollcall_testbed::engine() == rollcall_testbed::Engine::Postgres {
+        kill_again_and_again(3, MANY_WORKERS, number_of("ROLLCALL_CRASH_ROUNDS").unwrap_or(8));
+    }
+}
+
+/// In each round at least one of the servers goes, while clients call all of them.
+fn kill_again_and_again(count: usize, workers: usize, rounds: u64) {
     let seed = number_of("ROLLCALL_CRASH_SEED").unwrap_or_else(Chance::seed);
     let _told = SeedToldOnPanic(seed);
-    let rounds = number_of("ROLLCALL_CRASH_ROUNDS").unwrap_or_else(ROUNDS);
     let mut chance = Chance(seed);
     let home = Home::new();
 
-    let mut server = Server::start(&home.store());
-    let (estate, mut workers) = make_estate(&mut server.client(), &mut chance);
-    let mut record = Record::default();
+    let mut servers: Vec<Server> = (0..count).map(|_| Server::start(&home.store())).collect();
+    let (estate, mut workers) = make_estate(&mut servers[0].client(), workers, &mut chance);
+    let mut record = Record { ids_rise: count == 1, ..Record::default() };
     let (mut unanswered, mut found_whole) = (0, 0);
     for round in 0..rounds {
         let (acknowledged, told) = channel();
         let enough = 1 + chance.below(60);
-        let address = server.address;
+        let first = chance.index(count);
+        let goes: Vec<bool> = (0..count).map(|server| server == first || chance.below(3) == 0).collect();
         std::thread::scope(|scope| {
             for worker in &mut workers {
                 let acknowledged = acknowledged.clone();
-                scope.spawn(move || worker.work(Client::connect(address), &acknowledged));
+                let clients = servers.iter().map(Server::client).collect();
+                scope.spawn(move || worker.work(clients, &acknowledged));
             }
             drop(acknowledged);
             let heard = told.iter().take(usize::try_from(enough).unwrap()).count();
-            assert_eq!(heard as u64, enough, "round {round}: the server ended before it was killed");
-            server.kill();
+            assert_eq!(heard as u64, enough, "round {round}: a server ended before it was killed");
+            servers.iter_mut().zip(&goes).filter(|(_, goes)| **goes).for_each(|(server, _)| server.kill());
+            // The others are called until nobody calls them any more.
+            told.iter().for_each(drop);
         });
         let store = home.look();
         store.wait_for_the_dead();
-        server = Server::start(&home.store());
+        for (server, _) in servers.iter_mut().zip(&goes).filter(|(_, goes)| **goes) {
+            *server = Server::start(&home.store());
+        }
         unanswered += workers.iter().filter(|worker| worker.pending.is_some()).count();
         found_whole += settle(&store, &estate, &mut workers);
         record.compare(&store, &estate, &mut workers, round);
         for worker in &workers {
-            worker.compare_answers(&mut server.client(), &estate, &mut chance);
+            worker.compare_answers(&mut servers[chance.index(count)].client(), &estate, &mut chance);
         }
         let (ended, said) = check(&home.store());
         assert!(ended, "round {round}: `rollcall check` says: {said}");
     }
-    println!(
-        "{rounds} kills: {} instances and {} processes made, {unanswered} requests without an answer, {found_whole} of them kept",
-        record.instances.len(),
-        record.processes.len()
-    );
+    #[expect(clippy::print_stdout, reason = "shown together with a failure")]
+    {
+        println!(
+            "{rounds} rounds of kills: {} instances and {} processes made, {unanswered} requests without an answer, {found_whole} of them kept",
+            record.instances.len(),
+            record.processes.len()
+        );
+    }
     // At its end a server that is asked to stop leaves nothing to recover.
-    server.stop();
+    servers.iter_mut().for_each(Server::stop);
     assert!(!home.is_work_left(), "a stopped server leaves its write-ahead log behind");
 }
 
@@ -88,7 +110,7 @@ struct Estate {
 }
 
 /// A business with a module and hosts for every worker.
-fn make_estate(client: &mut Client, chance: &mut Chance) -> (Estate, Vec<Worker>) {
+fn make_estate(client: &mut Client, workers: usize, chance: &mut Chance) -> (Estate, Vec<Worker>) {
     let mut post = |path: &str, body: Value| client.post(path, &body).expect("nobody kills the server yet").data();
     let business = post("/biz/0", json!({"bk_biz_name": "crash", "bk_biz_maintainer": "ops"}));
     let business = business["bk_biz_id"].as_i64().unwrap();
@@ -96,8 +118,9 @@ fn make_estate(client: &mut Client, chance: &mut Chance) -> (Estate, Vec<Worker>
     let set = set["bk_set_id"].as_i64().unwrap();
     let idle = post(&format!("/module/search/0/{business}/0"), json!({"condition": {"default": 1}}));
     let idle = idle["info"][0]["bk_module_id"].as_i64().unwrap();
+    let count = workers;
     let mut workers = Vec::new();
-    for number in 0..WORKERS {
+    for number in 0..count {
         let module = json!({"bk_module_name": format!("worker{number}"), "bk_parent_id": set});
         let module = post(&format!("/module/{business}/{set}"), module)["bk_module_id"].as_i64().unwrap();
         let list: Vec<_> = (0..HOSTS_EACH).map(|i| json!({"bk_host_innerip": format!("10.0.{number}.{i}")})).collect();
@@ -125,6 +148,10 @@ enum Call {
         host: i64,
     },
     Module {
+        name: String,
+    },
+    /// A module whose name others want too: one of them gets it.
+    Raced {
         name: String,
     },
     /// Its last process has the name of its first: it is refused, and leaves nothing.
@@ -181,14 +208,15 @@ impl Worker {
         }
     }
 
-    /// Sends one request after the other until the server is gone.
-    fn work(&mut self, mut client: Client, acknowledged: &Sender<()>) {
+    /// Sends one request after the other, each to any of the servers, until it meets one that is gone.
+    fn work(&mut self, mut clients: Vec<Client>, acknowledged: &Sender<()>) {
         loop {
             let call = self.choose();
             let (path, body) = self.request(&call);
             self.pending = Some(call.clone());
-            let Ok(answer) = client.post(&path, &body) else { return };
-            if let Call::Refused { .. } = call {
+            let server = self.chance.index(clients.len());
+            let Ok(answer) = clients[server].post(&path, &body) else { return };
+            if matches!(call, Call::Refused { .. }) || matches!(call, Call::Raced { .. } if answer.code() != 0) {
                 assert_eq!(answer.code(), 1_199_014, "{}", answer.0);
             } else {
                 self.apply(call, Some(&answer.data()));
@@ -207,7 +235,9 @@ impl Worker {
         let idle: Vec<i64> = self.hosts.iter().copied().filter(|host| !self.placed.contains(host)).collect();
         let instance = self.chance.one_of(&self.instances.keys().copied().collect::<Vec<_>>());
         match (self.chance.below(20), self.chance.one_of(&idle), instance) {
-            (0, ..) => Call::Module { name: call },
+            (0, ..) if self.calls.is_multiple_of(2) => Call::Module { name: call },
+            // Workers make about as many calls.
+            (0, ..) => Call::Raced { name: format!("raced{}", self.calls / 8) },
             (1 | 2, Some(host), _) => Call::ToModule { host },
             (3, _, Some(instance)) => {
                 let mut names = names(3);
@@ -264,7 +294,7 @@ impl Worker {
                 let body = json!({"bk_biz_id": business, "bk_host_id": [host], "bk_module_id": [self.module]});
                 ("/hosts/modules".into(), body)
             }
-            Call::Module { name } => {
+            Call::Module { name } | Call::Raced { name } => {
                 let set = self.set;
                 (format!("/module/{business}/{set}"), json!({"bk_module_name": name, "bk_parent_id": set}))
             }
@@ -299,7 +329,7 @@ impl Worker {
                 }
             }
             Call::ToModule { host } => self.moves += usize::from(self.placed.insert(host)),
-            Call::Module { name } => {
+            Call::Module { name } | Call::Raced { name } => {
                 let id = answer.map(|module| module["bk_module_id"].as_i64().unwrap());
                 self.modules.insert(name, id);
             }
@@ -346,7 +376,9 @@ fn settle(store: &Look, estate: &Estate, workers: &mut [Worker]) -> usize {
                     number("SELECT max(module_id) FROM host_module WHERE host_id = $1", host) == worker.module;
                 is_there && !worker.placed.contains(host)
             }
-            Call::Module { name } => number("SELECT count(*) FROM module WHERE name = '$1'", name) > 0,
+            Call::Module { name } | Call::Raced { name } => {
+                number("SELECT count(*) FROM module WHERE name = '$1'", name) > 0
+            }
             Call::Refused { .. } => false,
         };
         if done {
@@ -369,17 +401,20 @@ fn settle(store: &Look, estate: &Estate, workers: &mut [Worker]) -> usize {
 /// Everything that was ever made, over all rounds.
 #[derive(Default)]
 struct Record {
+    /// Several servers take their ids from blocks of their own.
+    ids_rise: bool,
     instances: BTreeSet<i64>,
     processes: BTreeSet<i64>,
     modules: BTreeSet<i64>,
 }
 
-/// Takes new ids into all that were ever told: none of them may be as low as one of an earlier round (instances I-7).
-fn take_new(what: &str, round: u64, ever: &mut BTreeSet<i64>, now: BTreeSet<i64>) {
+/// Takes new ids into all that were ever told: where ids rise, none of them may be as low as one of an earlier round (instances
+/// I-7).
+fn take_new(what: &str, round: u64, ids_rise: bool, ever: &mut BTreeSet<i64>, now: BTreeSet<i64>) {
     let highest = ever.last().copied().unwrap_or(0);
     let new: Vec<i64> = now.into_iter().filter(|id| !ever.contains(id)).collect();
     assert!(
-        new.iter().all(|id| *id > highest),
+        !ids_rise || new.iter().all(|id| *id > highest),
         "round {round}: a {what} id was used again, {highest} was told before: {new:?}"
     );
     ever.extend(new);
@@ -412,8 +447,8 @@ impl Record {
         let places: BTreeSet<(i64, i64)> =
             pairs(store, "SELECT host_id, module_id FROM host_module").into_iter().collect();
         assert_eq!(places, want_places, "round {round}: where the hosts are");
-        take_new("service instance", round, &mut self.instances, rows.keys().copied().collect());
-        take_new("process", round, &mut self.processes, processes.values().copied().collect());
+        take_new("service instance", round, self.ids_rise, &mut self.instances, rows.keys().copied().collect());
+        take_new("process", round, self.ids_rise, &mut self.processes, processes.values().copied().collect());
         self.compare_modules(store, estate, workers, round);
         self.compare_journal(store, workers, round);
     }
@@ -427,11 +462,13 @@ impl Record {
             want.insert(format!("worker{}", worker.number), worker.module);
             for (name, told) in &mut worker.modules {
                 *told = told.or_else(|| modules.get(name).copied());
-                want.insert(name.clone(), told.unwrap_or(-1));
+                let id = told.unwrap_or(-1);
+                let other = want.insert(name.clone(), id);
+                assert!(other.is_none_or(|other| other == id), "round {round}: two have won the name {name}");
             }
         }
         same(&format!("round {round}: the modules"), &modules, &want);
-        take_new("module", round, &mut self.modules, modules.into_values().collect());
+        take_new("module", round, self.ids_rise, &mut self.modules, modules.into_values().collect());
     }
 
     /// Every instance and process was created once in audit and events, every one that went was deleted once; nothing else is
@@ -526,7 +563,7 @@ fn ids_are_never_used_again_after_failures_and_restarts() {
     let mut chance = Chance(seed);
     let home = Home::new();
     let mut server = Server::start(&home.store());
-    let (estate, workers) = make_estate(&mut server.client(), &mut chance);
+    let (estate, workers) = make_estate(&mut server.client(), 1, &mut chance);
     let (module, hosts) = (workers[0].module, workers[0].hosts.clone());
     let mut highest: BTreeMap<&str, i64> = BTreeMap::new();
     let mut rising = |kind: &'static str, ids: &[i64]| {

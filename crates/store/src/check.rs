@@ -414,6 +414,37 @@ const RULES: &[Rule] = &[
             LEFT JOIN event_sequencer s ON s.id = 1
             WHERE s.id IS NULL OR s.next_position <> coalesce(last.position + 1, s.next_position)",
     ),
+    // What an engine keeps beside that
+    rule(
+        "service_instance",
+        "its id tells another business, or none",
+        "SELECT s.id FROM service_instance s LEFT JOIN {service_instance_locator} l ON l.id = s.id
+            WHERE l.id IS NULL OR l.business_id <> s.business_id ORDER BY s.id",
+    ),
+    rule(
+        "service_instance",
+        "it is gone and its id still tells a business",
+        "SELECT l.id FROM {service_instance_locator} l LEFT JOIN service_instance s ON s.id = l.id
+            WHERE s.id IS NULL ORDER BY l.id",
+    ),
+    rule(
+        "audit",
+        "its id would be given out again",
+        "{only postgres} SELECT max(id) FROM audit
+            HAVING max(id) >= coalesce((SELECT next FROM sequence WHERE name = 'audit'), 1)",
+    ),
+    // A draw has 2^20 ids.
+    rule(
+        "event",
+        "later events would have lower ids",
+        "{only postgres} SELECT max(id) FROM event HAVING max(id) > (SELECT last_value + 1 FROM event_draw) * 1048576",
+    ),
+    rule(
+        "event",
+        "its position would be given out again",
+        "{only postgres} SELECT first_id + events FROM event_order
+            WHERE last_position >= (SELECT next_position FROM event_sequencer WHERE id = 1) ORDER BY last_position",
+    ),
     // Who may come in
     rule(
         "app_secret",

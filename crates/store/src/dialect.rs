@@ -10,6 +10,7 @@
 //! | `{service_instance_locator}` | the table that tells the business of a service instance by its id |
 //! | `{published_event}` | the events whose position is final, with it as `position` |
 //! | `{events_after $1 $2}` | the first `$2` of them behind position `$1`, in no order |
+//! | `{after in business $1 $2}` | behind business `$1` and id `$2` in the order of the primary key, of a table that may be split by business; in that order |
 //!
 //! In migrations besides:
 //!
@@ -19,8 +20,6 @@
 //! | `{key in business}` | the same in a table that may be split by business, which then has `{business key}` as its last line |
 //! | `{by business}` | behind such a table: the place where it is split |
 //! | `{text}` | the type of texts; they are ordered by their bytes |
-
-use crate::postgres::EVENTS_A_DRAW;
 
 /// An engine's way of saying it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,16 +132,15 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     match mark {
         "for update" => fixed("", "FOR UPDATE"),
         "service_instance_locator" => fixed("service_instance", "service_instance_locator"),
-        // By equality, so that neither side is looked through for every row of the other.
-        "published_event" => Some(pick(
-            "(SELECT id AS position, event.* FROM event)".to_owned(),
-            format!(
-                "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
-              FROM event e JOIN event_order o ON o.first_id = (e.id - 1) / {EVENTS_A_DRAW} * {EVENTS_A_DRAW}
-              WHERE e.id <= o.first_id + o.events)"
-            ),
-        )),
-        // One entry of the order stands for the events of a transaction, of which the first may have been read before.
+        "published_event" => fixed(
+            "(SELECT id AS position, event.* FROM event)",
+            // Range by range, so that the events are not looked through for each of them.
+            "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
+              FROM event_order o CROSS JOIN LATERAL (SELECT * FROM event
+                    WHERE id > o.first_id AND id <= o.first_id + o.events OFFSET 0) e)",
+        ),
+        // One entry of the order stands for the events of a transaction, of which the first may have been read before. As the entries
+        // come in their order, no more of them are looked up than it takes.
         "events_after $1 $2" => fixed(
             "(SELECT id AS position, event.* FROM event WHERE id > $1 ORDER BY id LIMIT $2)",
             "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
@@ -150,8 +148,12 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
                     WHERE last_position > $1 ORDER BY last_position LIMIT $2) o
               CROSS JOIN LATERAL (SELECT * FROM event
                     WHERE id > o.first_id + greatest(0, $1 - (o.last_position - o.events)) AND id <= o.first_id + o.events
-                    ORDER BY id LIMIT $2) e)",
+                    ORDER BY id LIMIT $2) e
+              ORDER BY o.last_position, e.id LIMIT $2)",
         ),
+        "after in business $1 $2" => {
+            fixed("id > $2 ORDER BY id", "(business_id, id) > ($1, $2) ORDER BY business_id, id")
+        }
         "key" => fixed("INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY"),
         "key in business" => fixed("INTEGER PRIMARY KEY", "BIGINT NOT NULL"),
         "business key" => fixed("", ", PRIMARY KEY (business_id, id)"),

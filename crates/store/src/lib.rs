@@ -10,6 +10,7 @@ pub mod business;
 pub mod chaos;
 pub mod check;
 pub mod cloud_area;
+pub mod copy;
 #[cfg(feature = "chaos")]
 pub mod counting;
 pub mod dialect;

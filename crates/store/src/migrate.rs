@@ -10,6 +10,8 @@ crate::statements! {
     READ_VERSION = "SELECT value FROM setting WHERE name = 'schema_version'";
     WRITE_VERSION = "INSERT INTO setting (name, value) VALUES ('schema_version', $1)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    /// Served by the primary key.
+    HOLD = "SELECT value FROM setting WHERE name = 'schema_version' {for update}";
     READ_SETTING = "SELECT value FROM setting WHERE name = $1";
     WRITE_SETTING = "INSERT INTO setting (name, value) VALUES ($1, $2)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -59,6 +61,11 @@ pub(crate) fn refuse_newer(version: i64) -> Result<(), StoreError> {
 
 pub(crate) fn set_version(tx: &mut dyn Tx, version: i64) -> Result<(), StoreError> {
     tx.execute(WRITE_VERSION, &[Param::Text(&version.to_string())]).map(|_| ())
+}
+
+/// Makes whoever else wants to decide what a new store becomes wait until the end of this transaction.
+pub fn hold(tx: &mut dyn Tx) -> Result<(), StoreError> {
+    tx.query(HOLD, &[], &mut |_| Ok(()))
 }
 
 /// A setting of the store, such as its time zone.

@@ -112,7 +112,12 @@ pub fn insert(tx: &mut dyn Tx, instances: &[(NewServiceInstance<'_>, String)]) -
         ]);
     }
     tx.execute_many(INSERT, 6, &params)?;
-    let places = instances.iter().flat_map(|(it, _)| [Param::Int(it.id.get()), Param::Int(it.business_id.get())]);
+    insert_locators(tx, instances.iter().map(|(it, _)| (it.id.get(), it.business_id.get())))
+}
+
+/// Remembers, where that is kept apart, of which businesses instances are.
+pub(crate) fn insert_locators(tx: &mut dyn Tx, places: impl Iterator<Item = (i64, i64)>) -> Result<(), StoreError> {
+    let places = places.flat_map(|(id, business)| [Param::Int(id), Param::Int(business)]);
     tx.execute_many(INSERT_LOCATOR, 2, &places.collect::<Vec<_>>())
 }
 

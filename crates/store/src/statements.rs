@@ -22,15 +22,17 @@ pub(crate) struct Listed {
 
 /// Every statement of the store, in the SQL both engines share.
 pub fn every_statement() -> impl Iterator<Item = &'static str> {
-    serving_statements().chain(crate::check::statements())
+    serving_statements().chain(crate::check::statements()).chain(crate::copy::scanning_statements())
 }
 
-/// The statements that serve requests. The others, those of the check, look at everything and run when somebody asks for it.
+/// The statements that serve requests, and others that find their rows by an index. The rest, those of the check among them, look at
+/// everything and run when somebody asks for it.
 pub fn serving_statements() -> impl Iterator<Item = &'static str> {
     listed()
         .map(|listed| listed.sql)
         .chain(crate::service_instance::filtered_statements())
         .chain(crate::host::filtered_statements())
+        .chain(crate::copy::statements())
 }
 
 /// Those of them that work on one row and are run for many.

@@ -3,6 +3,7 @@
 mod app;
 mod backup;
 mod check;
+mod copy;
 mod demo;
 mod grant;
 mod init;
@@ -76,6 +77,7 @@ enum Command {
     Check(check::Check),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Copy(copy::Copy),
     Openapi(openapi::OpenApi),
     Demo(demo::Demo),
 }
@@ -93,6 +95,7 @@ pub fn run(cli: Cli) -> Result<(), End> {
         Command::Check(command) => command.run(global),
         Command::Backup(command) => command.run(global),
         Command::Restore(command) => command.run(global),
+        Command::Copy(command) => command.run(global),
         Command::Openapi(command) => command.run(global),
         Command::Demo(command) => command.run(global),
     }

@@ -60,8 +60,13 @@ pub struct Server {
 impl Server {
     /// Starts it on a store, and waits until it listens.
     pub fn start(store: &str) -> Self {
+        Self::start_with(store, &["--dev"])
+    }
+
+    /// The same with other arguments.
+    pub fn start_with(store: &str, arguments: &[&str]) -> Self {
         let mut command = program();
-        command.args(["serve", "--dev", "--log-format", "json", "--listen", "127.0.0.1:0", "--store", store]);
+        command.args(["serve", "--log-format", "json", "--listen", "127.0.0.1:0", "--store", store]).args(arguments);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -116,9 +121,15 @@ impl Drop for Server {
 
 /// Whether `rollcall check` finds nothing in a store, and what it says.
 pub fn check(store: &str) -> (bool, String) {
-    let ended = program().args(["check", "--store", store]).output().unwrap();
+    let (code, said) = run(&["check", "--store", store]);
+    (code == 0, said)
+}
+
+/// Runs a command to its end: its exit code, and what it says.
+pub fn run(arguments: &[&str]) -> (i32, String) {
+    let ended = program().args(arguments).output().unwrap();
     let said = [ended.stdout, ended.stderr].concat();
-    (ended.status.success(), String::from_utf8_lossy(&said).trim().to_owned())
+    (ended.status.code().unwrap(), String::from_utf8_lossy(&said).trim().to_owned())
 }
 
 /// Where the store of a test is: on the engine that the environment names, gone with this value.
@@ -275,10 +286,15 @@ impl Client {
     }
 
     pub fn post(&mut self, path: &str, body: &Value) -> io::Result<Answer> {
+        self.send(&format!("/api/v3{path}"), body)
+    }
+
+    /// The same at any door.
+    pub fn send(&mut self, path: &str, body: &Value) -> io::Result<Answer> {
         let stream = self.0.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let body = body.to_string();
         let head = format!(
-            "POST /api/v3{path} HTTP/1.1\r\nHost: rollcall\r\nBK_User: crash\r\nHTTP_BLUEKING_SUPPLIER_ID: 0\r\n\
+            "POST {path} HTTP/1.1\r\nHost: rollcall\r\nBK_User: crash\r\nHTTP_BLUEKING_SUPPLIER_ID: 0\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );

@@ -6,7 +6,7 @@ mod connect;
 mod connection;
 mod error;
 mod ids;
-mod sequencer;
+pub(crate) mod sequencer;
 mod value;
 mod worker;
 

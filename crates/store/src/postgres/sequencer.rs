@@ -28,6 +28,9 @@ crate::statements! {
     /// Served by the primary key.
     GO_ON = "{only postgres} UPDATE event_sequencer SET next_position = $1 WHERE id = 1";
     SIZE = "{only postgres} SELECT pg_database_size(current_database())";
+    /// Served by the primary key.
+    NEXT_POSITION = "{only postgres} SELECT next_position FROM event_sequencer WHERE id = 1";
+    RAISE_DRAW = "{only postgres} SELECT setval('event_draw', greatest(nextval('event_draw'), $1))";
     /// Each server forgets others. Served by `commit_record_time`, which a clock that moves while the statement runs would not be.
     FORGET = "{only postgres} DELETE FROM commit_record WHERE id IN (SELECT id FROM commit_record WHERE is_pending = 0
         AND time_ms < (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT $2
@@ -198,4 +201,27 @@ fn round(tx: &mut dyn Tx, server: &str) -> Result<Turn, StoreError> {
     tx.execute(SETTLE, &[Param::Ids(&draws)])?;
     tx.execute(GO_ON, &[next.into()])?;
     Ok(Turn::Ours)
+}
+
+/// Whether there are events that wait for their positions.
+pub(crate) fn has_pending(tx: &mut dyn Tx) -> Result<bool, StoreError> {
+    Ok(tx.find(FIND_PENDING, &[], |row| row.int(0))?.is_some())
+}
+
+/// The position that the next event gets; nothing on an engine that takes the next key for it.
+pub(crate) fn next_position(tx: &mut dyn Tx) -> Result<Option<i64>, StoreError> {
+    tx.find(NEXT_POSITION, &[], |row| row.int(0))
+}
+
+/// Takes events into the order that come with their positions, and have them as keys: runs of them, by the first and the last.
+pub(crate) fn append_runs(tx: &mut dyn Tx, runs: &[(i64, i64)]) -> Result<(), StoreError> {
+    let order = runs.iter().flat_map(|(first, last)| [*last, first - 1, last - first + 1].map(Param::Int));
+    tx.execute_many(APPEND, 3, &order.collect::<Vec<_>>())
+}
+
+/// Sets the position that the next event gets, and sees to it that its key is above every position before.
+pub(crate) fn go_on_from(tx: &mut dyn Tx, next: i64) -> Result<(), StoreError> {
+    tx.execute(GO_ON, &[next.into()])?;
+    // The next draw is the one behind this.
+    tx.query(RAISE_DRAW, &[(next / EVENTS_A_DRAW).max(1).into()], &mut |_| Ok(()))
 }

@@ -4,7 +4,9 @@
 
 pub mod chance;
 pub mod disk;
+pub mod estate;
 pub mod home;
+pub mod load;
 pub mod plan;
 pub mod trace;
 pub mod vfs;
