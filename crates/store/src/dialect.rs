@@ -21,6 +21,8 @@
 //! | `{by business}` | behind such a table: the place where it is split |
 //! | `{text}` | the type of texts; they are ordered by their bytes |
 
+use crate::postgres::EVENTS_A_DRAW;
+
 /// An engine's way of saying it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
@@ -132,13 +134,14 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     match mark {
         "for update" => fixed("", "FOR UPDATE"),
         "service_instance_locator" => fixed("service_instance", "service_instance_locator"),
-        "published_event" => fixed(
-            "(SELECT id AS position, event.* FROM event)",
-            // Range by range, so that the events are not looked through for each of them.
-            "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
-              FROM event_order o CROSS JOIN LATERAL (SELECT * FROM event
-                    WHERE id > o.first_id AND id <= o.first_id + o.events OFFSET 0) e)",
-        ),
+        "published_event" => Some(pick(
+            "(SELECT id AS position, event.* FROM event)".to_owned(),
+            format!(
+                "(SELECT o.last_position - o.events + (e.id - o.first_id) AS position, e.*
+              FROM event e JOIN event_order o ON o.first_id = (e.id - 1) / {EVENTS_A_DRAW} * {EVENTS_A_DRAW}
+              WHERE e.id <= o.first_id + o.events)"
+            ),
+        )),
         // One entry of the order stands for the events of a transaction, of which the first may have been read before. As the entries
         // come in their order, no more of them are looked up than it takes.
         "events_after $1 $2" => fixed(

@@ -423,26 +423,22 @@ impl Batch {
         if tx.execute(GO_ON, &[new.into(), old.into()])? != 1 {
             return Err(CopyError::Refused("another copy into the target is under way"));
         }
-        let params: Vec<_> = self.values.iter().map(Value::param).collect();
-        tx.execute_many(table.insert, table.columns.len(), &params).map_err(in_table)?;
+        let mut params: Vec<_> = self.values.iter().map(Value::param).collect();
         match table.name {
             "service_instance" => {
                 let places = self.column(table, "id").zip(self.column(table, "business_id"));
-                service_instance::insert_locators(tx, places).map_err(in_table)
+                service_instance::insert_locators(tx, places).map_err(in_table)?;
             }
             "event" => {
-                // A run of positions is one entry of the order.
-                let mut runs: Vec<(i64, i64)> = Vec::new();
-                for position in self.column(table, "id") {
-                    match runs.last_mut() {
-                        Some((_, last)) if *last + 1 == position => *last = position,
-                        _ => runs.push((position, position)),
-                    }
+                let positions: Vec<_> = self.column(table, "id").collect();
+                let keys = sequencer::place(tx, &positions).map_err(in_table)?;
+                for (row, key) in params.chunks_exact_mut(table.columns.len()).zip(keys.into_iter().flatten()) {
+                    row[table.column("id")] = key.into();
                 }
-                sequencer::append_runs(tx, &runs).map_err(in_table)
             }
-            _ => Ok(()),
+            _ => {}
         }
+        tx.execute_many(table.insert, table.columns.len(), &params).map_err(in_table)
     }
 
     /// The values of a column of numbers.

@@ -109,7 +109,7 @@ pub static TABLES: &[Table] = tables! {
         id: Int, time_ms: Int, business_id: Int, user_name: Text, user_verified: Int, app_code: Text, request_id: Text,
         audit_type: Text, resource_type: Text, action: Text, resource_id: Int, resource_name: Text, detail: Text,
     }
-    // What stands for an event everywhere is its position. It becomes the key of the copy.
+    // What stands for an event everywhere is its position.
     event (id) from
         "(SELECT position AS id, time_ms, business_id, kind, operation, object_id, request_id, before_state, after_state
             FROM {events_after $1 $2} published) event ORDER BY id LIMIT $2" {

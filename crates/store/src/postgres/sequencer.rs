@@ -30,7 +30,7 @@ crate::statements! {
     SIZE = "{only postgres} SELECT pg_database_size(current_database())";
     /// Served by the primary key.
     NEXT_POSITION = "{only postgres} SELECT next_position FROM event_sequencer WHERE id = 1";
-    RAISE_DRAW = "{only postgres} SELECT setval('event_draw', greatest(nextval('event_draw'), $1))";
+    DRAW = "{only postgres} SELECT nextval('event_draw') FROM generate_series(1, $1)";
     /// Each server forgets others. Served by `commit_record_time`, which a clock that moves while the statement runs would not be.
     FORGET = "{only postgres} DELETE FROM commit_record WHERE id IN (SELECT id FROM commit_record WHERE is_pending = 0
         AND time_ms < (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT $2
@@ -213,15 +213,35 @@ pub(crate) fn next_position(tx: &mut dyn Tx) -> Result<Option<i64>, StoreError> 
     tx.find(NEXT_POSITION, &[], |row| row.int(0))
 }
 
-/// Takes events into the order that come with their positions, and have them as keys: runs of them, by the first and the last.
-pub(crate) fn append_runs(tx: &mut dyn Tx, runs: &[(i64, i64)]) -> Result<(), StoreError> {
-    let order = runs.iter().flat_map(|(first, last)| [*last, first - 1, last - first + 1].map(Param::Int));
-    tx.execute_many(APPEND, 3, &order.collect::<Vec<_>>())
+/// Takes events into the order that come with their positions, lowest first, and answers the keys they are to have; nothing on an
+/// engine where the positions are the keys.
+pub(crate) fn place(tx: &mut dyn Tx, positions: &[i64]) -> Result<Option<Vec<i64>>, StoreError> {
+    let runs: Vec<&[i64]> = positions.chunk_by(|before, next| before + 1 == *next).collect();
+    let mut draws = tx.list(DRAW, &[count(&runs).into()], |row| row.int(0))?;
+    if draws.len() < runs.len() {
+        return Ok(None);
+    }
+    draws.sort_unstable();
+    let mut order = Vec::with_capacity(runs.len() * 3);
+    let mut keys = Vec::with_capacity(positions.len());
+    for (run, draw) in runs.into_iter().zip(draws) {
+        let (events, last) = (count(run), run.last().copied().unwrap_or_default());
+        if events >= EVENTS_A_DRAW {
+            return Err(StoreError::Defect(format!("{events} events at once")));
+        }
+        let first_id = draw * EVENTS_A_DRAW;
+        order.extend([last, first_id, events].map(Param::Int));
+        keys.extend(first_id + 1..=first_id + events);
+    }
+    tx.execute_many(APPEND, 3, &order)?;
+    Ok(Some(keys))
 }
 
-/// Sets the position that the next event gets, and sees to it that its key is above every position before.
+fn count<T>(items: &[T]) -> i64 {
+    i64::try_from(items.len()).unwrap_or(i64::MAX)
+}
+
+/// Sets the position that the next event gets.
 pub(crate) fn go_on_from(tx: &mut dyn Tx, next: i64) -> Result<(), StoreError> {
-    tx.execute(GO_ON, &[next.into()])?;
-    // The next draw is the one behind this.
-    tx.query(RAISE_DRAW, &[(next / EVENTS_A_DRAW).max(1).into()], &mut |_| Ok(()))
+    tx.execute(GO_ON, &[next.into()]).map(|_| ())
 }
