@@ -2,6 +2,7 @@
 
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::json::{FieldPath, Json, JsonWriter, Object};
+use crate::query_filter::Shape;
 
 /// One row, all five cells. `None` is a stored null: the cell was not sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -197,6 +198,16 @@ fn read_row(row: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Bin
     }
     read.template_row_id = template_row_id.or(row_id).unwrap_or(0);
     (faults.len() == before).then_some(read)
+}
+
+/// What filters find in the cells of a stored row.
+pub fn cell_shape(cell: &str) -> Option<Shape> {
+    match cell {
+        "ip" | "port" | "protocol" => Some(Shape::Text),
+        "enable" => Some(Shape::Bool),
+        "template_row_id" => Some(Shape::Int),
+        _ => None,
+    }
 }
 
 /// As long as any text attribute may be (`instances` 4.1): two bytes of this text become a row of ninety in three stored places.

@@ -139,6 +139,10 @@ pub enum Reason {
     NothingToDeriveFrom,
     /// More rows than are answered without a page; the caller must ask for one.
     NeedsPage { max: usize },
+    /// Neither a group of rules nor a rule.
+    NeedsCondition,
+    /// No date and no time.
+    TimeSyntax { value: String },
     /// This release does not do it yet.
     NotSupportedYet,
     /// Names of records, ids, addresses: a list for people.

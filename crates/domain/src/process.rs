@@ -4,6 +4,7 @@ use crate::bind_info::{self, BindRow, HostAddresses};
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstanceId};
 use crate::json::{Decode, Decoder, Field, FieldPath, Json, JsonWriter, Object, Schema};
+use crate::query_filter::Shape;
 use std::collections::HashMap;
 
 /// The most processes one call of create_process_instance carries.
@@ -283,6 +284,55 @@ pub fn find_clashes(
             }
             None => _ = funcs.insert((&draft.func_name, start_param), Some(i)),
         }
+    }
+}
+
+/// Stamps, which the server sets.
+const STAMPS: [(&str, Shape); 4] = [
+    ("bk_created_at", Shape::Time),
+    ("bk_created_by", Shape::Text),
+    ("bk_updated_at", Shape::Time),
+    ("bk_updated_by", Shape::Text),
+];
+
+/// What filters find in the fields of a stored process (`instances` 10.17).
+pub fn shape(field: &str) -> Option<Shape> {
+    if let Some(cell) = field.strip_prefix("bind_info.") {
+        return bind_info::cell_shape(cell);
+    }
+    if let Some((_, shape)) = STAMPS.iter().find(|(name, _)| *name == field) {
+        return Some(*shape);
+    }
+    let (_, kind) = FIELDS.iter().chain(&KEPT).find(|(name, _)| *name == field)?;
+    Some(match (kind, field) {
+        (Kind::Text(_) | Kind::Needed(_), _) | (_, "bk_supplier_account") => Shape::Text,
+        (_, "create_time" | "last_time") => Shape::Time,
+        // Ids are all that is left of what the server sets.
+        (Kind::Int(..) | Kind::Server, _) => Shape::Int,
+        (Kind::Bool, _) => Shape::Bool,
+        (Kind::Bind, _) => Shape::Rows,
+    })
+}
+
+/// Where the record of a stored process has a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Among the fixed fields, which every process has.
+    Fixed,
+    /// Among the extra fields, in every process.
+    Stamp,
+    /// Among the extra fields of those processes that were given it.
+    Kept,
+}
+
+/// Where a field is that has a [`shape`].
+pub fn part_of(field: &str) -> Part {
+    if FIELDS.iter().any(|(name, _)| *name == field) {
+        Part::Fixed
+    } else if STAMPS.iter().any(|(name, _)| *name == field) {
+        Part::Stamp
+    } else {
+        Part::Kept
     }
 }
 

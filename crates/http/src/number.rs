@@ -185,6 +185,11 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::NeedsPage { max } => {
             say(format!("more than {max} rows, ask for a page"), format!("结果超过 {max} 行，请使用分页"))
         }
+        Reason::NeedsCondition => plain(
+            "must be a group: an object with `condition` and `rules`",
+            "必须是条件组，即含有 condition 和 rules 的对象",
+        ),
+        Reason::TimeSyntax { value } => say(format!("{value} is no date or time"), format!("{value} 不是日期或时间")),
         Reason::NotSupportedYet => plain("not supported by this release", "此版本不支持"),
         Reason::These { what } => what.clone(),
         Reason::Absent { value } => say(format!("{value} does not exist"), format!("{value} 不存在")),
