@@ -104,7 +104,8 @@ pub fn message(failure: &Failure, language: Language) -> String {
     parts.join("; ")
 }
 
-fn sentence(fault: &Fault, language: Language) -> String {
+/// One fault with its place and reason.
+pub fn sentence(fault: &Fault, language: Language) -> String {
     let (_, english, chinese) = describe(fault.cause);
     let path = fault.path.as_str();
     let subject = match &fault.name {
