@@ -184,6 +184,13 @@ impl Operation {
         self
     }
 
+    /// An operation of the original's own pages: not at the ESB, and in the gateway's other group.
+    pub(crate) fn backend(mut self) -> Self {
+        self.esb = None;
+        self.gateway = Some(GatewayLevel::Backend);
+        self
+    }
+
     /// With a right it asks for.
     pub(crate) fn needs(mut self, action: Action) -> Self {
         self.needs.push(action);

@@ -1,4 +1,9 @@
-//! Processes of service instances: create_process_instance, list_process_instance (`instances` 10.13, 10.17).
+//! Processes of service instances: create_process_instance, list_process_instance (`instances` 10.13, 10.17); the other operations
+//! stand in the files below.
+
+mod update;
+
+pub use update::{UpdateProcesses, UpdateProcessesById};
 
 use crate::access::{Granted, right};
 use crate::journal::Journal;
@@ -82,8 +87,9 @@ impl Drafts {
     /// Adds what is wrong with any of them, and which of the others clash with each other or with stored ones.
     pub(crate) fn find_faults(&self, existing: &[process::ProcessKeys], faults: &mut Vec<Fault>) {
         faults.extend(self.faults.iter().cloned());
-        let at = |i: usize| self.at.index(self.places[i]).field("process_info");
-        process::find_clashes(existing, &self.good, at, faults);
+        let at = |i: usize, field: &str| self.at.index(self.places[i]).field("process_info").field(field);
+        let wanted: Vec<_> = self.good.iter().map(ProcessDraft::keys).collect();
+        process::find_clashes(existing, &wanted, at, faults);
     }
 
     /// All of them, once no fault was found.
@@ -250,6 +256,7 @@ fn unique_lost(error: StoreError) -> OpError {
     }
 }
 
+/// The whole document of a process.
 fn document(process: &NewProcess) -> String {
     format!("{{{},{}}}", process.fixed_fields, process.extra_fields)
 }
@@ -265,7 +272,7 @@ pub(crate) fn audit_detail(instance: Option<&str>, host: HostId, made: &[NewProc
     out.key("bk_host_id").int(host.get()).key("processes").raw("[");
     for process in made {
         out.separate().raw("{\"action\":\"create\",\"bk_process_ids\":").int(process.id.get());
-        out.raw(",\"bk_process_names\":").text(&process.name).raw("}");
+        out.raw(",\"bk_process_names\":").text(&process.keys.name).raw("}");
     }
     out.raw("]}");
     out.finish()

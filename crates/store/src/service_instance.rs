@@ -1,7 +1,7 @@
 //! Service instances.
 
 use crate::{Param, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId};
 use rollcall_domain::service_instance::NewServiceInstance;
 
 /// The count and the pages of one combination of filters. `$1` is the business, `$2` a text to look for in the name; behind them
@@ -53,6 +53,10 @@ crate::statements! {
     /// Served by the primary key.
     LOCK = "SELECT business_id, module_id, host_id, service_template_id, name FROM service_instance
         WHERE business_id = $1 AND id = $2 {for update}";
+    /// Served by the primary keys of both tables.
+    LOCK_OF_PROCESSES = "SELECT id, business_id, module_id, host_id, service_template_id, name FROM service_instance
+        WHERE business_id = $1 AND id IN (SELECT service_instance_id FROM process WHERE business_id = $1 AND id {in $2})
+        ORDER BY id {for update}";
     INSERT for many = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
         VALUES ($1, $2, $3, $4, 0, $5, $6)";
     /// Served by `service_instance_host`.
@@ -95,6 +99,26 @@ pub fn lock(
             service_template_id: row.int(3)?,
             name: row.text(4)?.to_owned(),
         })
+    })
+}
+
+/// The instances that these processes of a business are of, kept as they are until the end of the transaction: nobody else changes
+/// them or their processes. In order of their ids.
+pub fn lock_of_processes(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    processes: &[ProcessId],
+) -> Result<Vec<(ServiceInstanceId, ServiceInstanceRow)>, StoreError> {
+    let ids: Vec<_> = processes.iter().map(|id| id.get()).collect();
+    tx.list(LOCK_OF_PROCESSES, &[business.get().into(), Param::Ids(&ids)], |row| {
+        let instance = ServiceInstanceRow {
+            business_id: BusinessId(row.int(1)?),
+            module_id: ModuleId(row.int(2)?),
+            host_id: HostId(row.int(3)?),
+            service_template_id: row.int(4)?,
+            name: row.text(5)?.to_owned(),
+        };
+        Ok((ServiceInstanceId(row.int(0)?), instance))
     })
 }
 
