@@ -184,8 +184,8 @@ impl Operation {
         self
     }
 
-    /// An operation of the original's own pages: not at the ESB, and in the gateway's other group.
-    pub(crate) fn backend(mut self) -> Self {
+    /// Not at the ESB door, and at the gateway for those behind it.
+    pub(crate) fn backend_only(mut self) -> Self {
         self.esb = None;
         self.gateway = Some(GatewayLevel::Backend);
         self

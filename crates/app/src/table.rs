@@ -58,7 +58,7 @@ pub fn operations() -> Vec<Operation> {
             Weight::Write,
         )
         .at(Method::Put, "/update/proc/process_instance/by_ids")
-        .backend()
+        .backend_only()
         .needs(Action::EditServiceInstance),
         // Businesses
         Operation::new::<business::SearchBusinesses>(

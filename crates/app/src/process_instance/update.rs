@@ -1,23 +1,22 @@
 //! Changes to processes: update_process_instance replaces them, the update by ids changes single fields of many alike
 //! (`instances` 10.14, 10.15). Both come down to [`Change`]s, decided and applied together.
 
-use super::{document, unique_lost};
+use super::{AuditedProcess, ProcessAction, audit_detail, document, unique_lost};
 use crate::access::{Granted, right};
-use crate::journal::Journal;
+use crate::journal::{InstanceEntry, Journal};
 use crate::listing::business_of;
 use crate::operation::Serve;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
-use rollcall_domain::json::{FieldPath, Json, JsonWriter, Schema};
+use rollcall_domain::json::{FieldPath, Json, Schema};
 use rollcall_domain::process::{
     self, NewProcess, ProcessInfo, ProcessKeys, ProcessUpdate, StoredProcess, Unnamed, UpdateEntry, UpdateStamp,
 };
 use rollcall_domain::wire_input;
-use rollcall_store::audit::AuditRow;
 use rollcall_store::event::EventKind;
-use rollcall_store::service_instance::ServiceInstanceRow;
+use rollcall_store::service_instance::LockedInstance;
 use rollcall_store::{StoreError, Tx};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -227,7 +226,7 @@ struct Owned {
 /// The processes of a business that a request names, and their instances, locked.
 struct Loaded {
     business: BusinessId,
-    instances: BTreeMap<ServiceInstanceId, ServiceInstanceRow>,
+    instances: Vec<LockedInstance>,
     processes: HashMap<ProcessId, Owned>,
 }
 
@@ -260,7 +259,7 @@ impl Loaded {
             let reason = Reason::Absent { value: rollcall_domain::fault::listed(&ids) };
             return Err(Fault::new(Cause::NotSet, field).named("service_instance_ids").because(reason).into());
         }
-        Ok(Self { business, instances: instances.into_iter().collect(), processes })
+        Ok(Self { business, instances, processes })
     }
 
     /// Decides on all changes and applies them.
@@ -327,7 +326,7 @@ impl Loaded {
         if changes.iter().zip(made).all(keeps_keys) {
             return Ok(());
         }
-        let instances: Vec<_> = self.instances.keys().copied().collect();
+        let instances: Vec<_> = self.instances.iter().map(|instance| instance.id).collect();
         let changed: HashSet<_> = changes.iter().map(|change| change.id).collect();
         let mut others: HashMap<ServiceInstanceId, Vec<ProcessKeys>> = HashMap::new();
         for held in rollcall_store::process::keys_of_instances(tx, self.business, &instances)? {
@@ -376,29 +375,24 @@ impl Loaded {
         }
         rollcall_store::process::update(tx, business, made.iter()).map_err(unique_lost)?;
         let mut journal = Journal::default();
-        for (id, of_instance) in &by_instance {
-            let mut detail = JsonWriter::with_capacity(1024 * of_instance.len());
-            let instance = self.instances.get(id);
-            let instance = instance.ok_or_else(|| StoreError::Unreadable(format!("the service instance {id}")))?;
-            detail.raw("{\"details\":null").key("bk_host_id").int(instance.host_id.get()).key("processes").raw("[");
-            for (change, after) in of_instance {
-                let before = &self.processes[&change.id];
-                detail.separate().raw("{\"action\":\"update\",\"bk_process_ids\":").int(change.id.get());
-                detail.raw(",\"bk_process_names\":").text(&before.stored.keys.name);
-                detail.raw(",\"details\":{\"pre_data\":").raw(&before.document).raw(",\"cur_data\":null");
-                detail.key("update_fields").value(&Json::Object(change.update.sent().clone())).raw("}}");
-                let documents = (before.document.clone(), document(after));
-                journal.updated(EventKind::Process, business, change.id.get(), documents.0, documents.1);
+        for instance in &self.instances {
+            // The last process of a locked instance may have gone before it was locked.
+            let Some(of_instance) = by_instance.remove(&instance.id) else { continue };
+            let sent: Vec<_> =
+                of_instance.iter().map(|(change, _)| Json::Object(change.update.sent().clone()).to_string()).collect();
+            let mut told = Vec::with_capacity(of_instance.len());
+            for ((change, after), update_fields) in of_instance.iter().zip(&sent) {
+                let Owned { stored, document: before, .. } = &self.processes[&change.id];
+                let action = ProcessAction::Update { before, update_fields };
+                told.push(AuditedProcess { action, id: change.id, name: &stored.keys.name });
+                journal.updated(EventKind::Process, business, change.id.get(), before.clone(), document(after));
             }
-            detail.raw("]}");
-            journal.audit(AuditRow {
+            journal.instance(InstanceEntry {
                 business_id: business,
-                audit_type: "business_resource",
-                resource_type: "service_instance",
                 action: "update",
-                resource_id: id.get(),
-                resource_name: instance.name.clone(),
-                detail: detail.finish(),
+                id: instance.id,
+                name: &instance.name,
+                detail: audit_detail(None, instance.host_id, &told),
             });
         }
         Ok(journal.write(context, tx)?)
