@@ -1,7 +1,7 @@
 //! What one request leaves behind beside its rows: audit entries and events, written in the same transaction at its end.
 
 use crate::Context;
-use rollcall_domain::id::BusinessId;
+use rollcall_domain::id::{BusinessId, ServiceInstanceId};
 use rollcall_domain::json::JsonWriter;
 use rollcall_domain::model::Model;
 use rollcall_store::audit::{self, AuditRow};
@@ -24,6 +24,17 @@ pub(crate) struct Made<'a> {
     pub(crate) name: &'a str,
     /// JSON text.
     pub(crate) document: &'a str,
+}
+
+/// An entry about a service instance or its processes.
+#[derive(Debug, Clone)]
+pub(crate) struct InstanceEntry<'a> {
+    pub(crate) business_id: BusinessId,
+    pub(crate) action: &'static str,
+    pub(crate) id: ServiceInstanceId,
+    pub(crate) name: &'a str,
+    /// See [`crate::process_instance::audit_detail`].
+    pub(crate) detail: String,
 }
 
 /// Type, resource and model of the entries about a kind of record (`topology` 13.1).
@@ -93,6 +104,20 @@ impl Journal {
     /// An entry for people.
     pub(crate) fn audit(&mut self, entry: AuditRow) {
         self.audits.push(entry);
+    }
+
+    /// An entry for people about a service instance or its processes.
+    pub(crate) fn instance(&mut self, entry: InstanceEntry<'_>) {
+        let (audit_type, resource_type, _) = audit_names(EventKind::ServiceInstance);
+        self.audits.push(AuditRow {
+            business_id: entry.business_id,
+            audit_type,
+            resource_type,
+            action: entry.action,
+            resource_id: entry.id.get(),
+            resource_name: entry.name.to_owned(),
+            detail: entry.detail,
+        });
     }
 
     /// Writes everything.

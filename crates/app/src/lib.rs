@@ -17,6 +17,7 @@ mod module;
 mod object_attribute;
 mod operation;
 mod process_instance;
+mod removal;
 pub mod secret;
 mod service_category;
 mod service_instance;

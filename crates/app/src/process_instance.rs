@@ -1,7 +1,12 @@
-//! Processes of service instances: create_process_instance, list_process_instance (`instances` 10.13, 10.17).
+//! Processes of service instances: create_process_instance, list_process_instance (`instances` 10.13, 10.17); the other operations
+//! stand in the files below.
+
+mod update;
+
+pub use update::{UpdateProcesses, UpdateProcessesById};
 
 use crate::access::{Granted, right};
-use crate::journal::Journal;
+use crate::journal::{InstanceEntry, Journal};
 use crate::operation::Serve;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
@@ -10,7 +15,6 @@ use rollcall_domain::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, Servi
 use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
 use rollcall_domain::process::{self, NewProcess, Placement, ProcessDraft, ProcessInfo};
 use rollcall_domain::wire_input;
-use rollcall_store::audit::AuditRow;
 use rollcall_store::event::EventKind;
 use rollcall_store::process::{PlacedProcess, ProcessRow};
 use rollcall_store::sequence::{self, Sequence};
@@ -82,8 +86,9 @@ impl Drafts {
     /// Adds what is wrong with any of them, and which of the others clash with each other or with stored ones.
     pub(crate) fn find_faults(&self, existing: &[process::ProcessKeys], faults: &mut Vec<Fault>) {
         faults.extend(self.faults.iter().cloned());
-        let at = |i: usize| self.at.index(self.places[i]).field("process_info");
-        process::find_clashes(existing, &self.good, at, faults);
+        let at = |i: usize, field: &str| self.at.index(self.places[i]).field("process_info").field(field);
+        let wanted: Vec<_> = self.good.iter().map(ProcessDraft::keys).collect();
+        process::find_clashes(existing, &wanted, at, faults);
     }
 
     /// All of them, once no fault was found.
@@ -133,14 +138,12 @@ impl Serve for CreateProcesses {
         let mut journal = Journal::default();
         let made = apply_create(&granted, context, tx, &[owner], &mut journal)?;
         let ids: Vec<i64> = made.iter().flatten().map(|process| process.id.get()).collect();
-        journal.audit(AuditRow {
+        journal.instance(InstanceEntry {
             business_id: granted.business(),
-            audit_type: "business_resource",
-            resource_type: "service_instance",
             action: "update",
-            resource_id: instance_id.get(),
-            resource_name: instance.name,
-            detail: audit_detail(None, instance.host_id, &made[0]),
+            id: instance_id,
+            name: &instance.name,
+            detail: audit_detail(None, instance.host_id, &AuditedProcess::made(&made[0])),
         });
         journal.write(context, tx)?;
         Reply::of(&ids)
@@ -250,22 +253,85 @@ fn unique_lost(error: StoreError) -> OpError {
     }
 }
 
+/// The whole document of a process.
 fn document(process: &NewProcess) -> String {
     format!("{{{},{}}}", process.fixed_fields, process.extra_fields)
 }
 
-/// `operation_detail` of a service instance's entry. The processes' documents stand in the events of the same request.
-pub(crate) fn audit_detail(instance: Option<&str>, host: HostId, made: &[NewProcess]) -> String {
-    let mut out = JsonWriter::with_capacity(128 + made.len() * 64);
+/// What happened to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProcessAction<'a> {
+    Create,
+    /// With its state before and what the caller sent, both JSON text.
+    Update {
+        before: &'a str,
+        update_fields: &'a str,
+    },
+    Delete,
+}
+
+impl ProcessAction<'_> {
+    fn wire(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update { .. } => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A process as the audit entry of its instance tells of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AuditedProcess<'a> {
+    pub(crate) action: ProcessAction<'a>,
+    pub(crate) id: ProcessId,
+    pub(crate) name: &'a str,
+}
+
+impl<'a> AuditedProcess<'a> {
+    /// Of processes that were made.
+    pub(crate) fn made(processes: &'a [NewProcess]) -> Vec<Self> {
+        let told =
+            |process: &'a NewProcess| Self { action: ProcessAction::Create, id: process.id, name: &process.keys.name };
+        processes.iter().map(told).collect()
+    }
+}
+
+/// The states of an instance as its audit entry tells of them, each as JSON text; `None` is null.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AuditedStates<'a> {
+    pub(crate) before: Option<&'a str>,
+    pub(crate) after: Option<&'a str>,
+    pub(crate) update_fields: Option<&'a str>,
+}
+
+/// `operation_detail` of a service instance's entry; without states when only its processes changed. The processes' documents stand
+/// in the events of the same request.
+pub(crate) fn audit_detail(
+    states: Option<AuditedStates<'_>>,
+    host: HostId,
+    processes: &[AuditedProcess<'_>],
+) -> String {
+    let mut out = JsonWriter::with_capacity(512 + processes.len() * 64);
     out.raw("{").key("details");
-    match instance {
+    match states {
         None => out.raw("null"),
-        Some(document) => out.raw("{\"pre_data\":null,\"cur_data\":").raw(document).raw(",\"update_fields\":null}"),
+        Some(AuditedStates { before, after, update_fields }) => {
+            out.raw("{\"pre_data\":").raw(before.unwrap_or("null"));
+            out.raw(",\"cur_data\":").raw(after.unwrap_or("null"));
+            out.raw(",\"update_fields\":").raw(update_fields.unwrap_or("null")).raw("}")
+        }
     };
     out.key("bk_host_id").int(host.get()).key("processes").raw("[");
-    for process in made {
-        out.separate().raw("{\"action\":\"create\",\"bk_process_ids\":").int(process.id.get());
-        out.raw(",\"bk_process_names\":").text(&process.name).raw("}");
+    for process in processes {
+        out.separate().raw("{\"action\":").text(process.action.wire());
+        out.raw(",\"bk_process_ids\":").int(process.id.get());
+        out.raw(",\"bk_process_names\":").text(process.name);
+        if let ProcessAction::Update { before, update_fields } = process.action {
+            out.raw(",\"details\":{\"pre_data\":").raw(before).raw(",\"cur_data\":null,\"update_fields\":");
+            out.raw(update_fields).raw("}");
+        }
+        out.raw("}");
     }
     out.raw("]}");
     out.finish()

@@ -1,9 +1,9 @@
 //! Service instances: create_service_instance, list_service_instance, list_service_instance_detail (`instances` 10.1, 10.2, 10.5).
 
 use crate::access::{Granted, right};
-use crate::journal::Journal;
+use crate::journal::{InstanceEntry, Journal};
 use crate::operation::Serve;
-use crate::process_instance::{self as process, Drafts, Owner, ProcessEntryWire};
+use crate::process_instance::{self as process, AuditedProcess, AuditedStates, Drafts, Owner, ProcessEntryWire};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
@@ -13,7 +13,6 @@ use rollcall_domain::page::{Page, PageIn};
 use rollcall_domain::service_instance::{self as rules, NewServiceInstance};
 use rollcall_domain::{process as process_rules, wire_input};
 use rollcall_store::Tx;
-use rollcall_store::audit::AuditRow;
 use rollcall_store::event::EventKind;
 use rollcall_store::module::ModuleRow;
 use rollcall_store::sequence::{self, Sequence};
@@ -256,14 +255,14 @@ impl CreateInstances {
         }
         let made = process::apply_create(granted, context, tx, &owners, &mut journal)?;
         for ((instance, document), made) in instances.iter().zip(&made) {
-            journal.audit(AuditRow {
+            let after = format!("{document}}}");
+            let states = AuditedStates { after: Some(&after), ..AuditedStates::default() };
+            journal.instance(InstanceEntry {
                 business_id,
-                audit_type: "business_resource",
-                resource_type: "service_instance",
                 action: "create",
-                resource_id: instance.id.get(),
-                resource_name: instance.name.to_owned(),
-                detail: process::audit_detail(Some(&format!("{document}}}")), instance.host_id, made),
+                id: instance.id,
+                name: instance.name,
+                detail: process::audit_detail(Some(states), instance.host_id, &AuditedProcess::made(made)),
             });
         }
         journal.write(context, tx)?;

@@ -45,6 +45,21 @@ pub fn operations() -> Vec<Operation> {
             Weight::Keyed,
         )
         .post("/findmany/proc/process_instance"),
+        Operation::new::<process::UpdateProcesses>(
+            "update_process_instance",
+            "Replace processes by what is sent: fields left out become null",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/process_instance")
+        .needs(Action::EditServiceInstance),
+        Operation::new::<process::UpdateProcessesById>(
+            "put_update_proc_process_instance_by_ids",
+            "Change the same fields of many processes, and no others",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/process_instance/by_ids")
+        .backend_only()
+        .needs(Action::EditServiceInstance),
         // Businesses
         Operation::new::<business::SearchBusinesses>(
             "search_business",

@@ -7,23 +7,21 @@ use crate::journal::Journal;
 use crate::listing::business_of;
 use crate::operation::Serve;
 use crate::process_instance::failure;
-use crate::{Context, OpError, Reply};
+use crate::{Context, OpError, Reply, removal};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::business::BusinessStatus;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
-use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Schema, parse};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId};
+use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
 use rollcall_domain::module::BuiltIn;
 use rollcall_domain::transfer::{
     BusinessState, ModulePlace, Relation, TransferKind, TransferPlan, TransferRequest, TransferState, plan_transfer,
 };
 use rollcall_domain::wire_input;
-use rollcall_store::audit::AuditRow;
+use rollcall_store::Tx;
 use rollcall_store::business::BusinessRow;
 use rollcall_store::event::EventKind;
 use rollcall_store::host::{self as store, HostModuleRow, Joining, PlaceRow};
-use rollcall_store::service_instance::LeavingInstance;
-use rollcall_store::{StoreError, Tx};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 wire_input! {
@@ -233,7 +231,7 @@ impl Loaded {
         let mut journal = Journal::default();
         let hosts = plan.hosts();
         let leaving = rollcall_store::service_instance::list_leaving(tx, request.source, &hosts, &plan.kept_modules())?;
-        remove_instances(tx, request.source, &leaving, &mut journal)?;
+        removal::remove(tx, request.source, &leaving, &mut journal)?;
 
         store::leave(tx, &hosts, &plan.left_modules())?;
         let joining: Vec<_> = plan.joining().map(|relation| joining_of(&relation)).collect();
@@ -304,58 +302,4 @@ fn joining_of(relation: &Relation) -> Joining {
         set_id: relation.module.set_id,
         business_id: relation.module.business_id,
     }
-}
-
-/// Removes service instances of a business with their processes, and tells of each.
-pub(crate) fn remove_instances(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    instances: &[LeavingInstance],
-    journal: &mut Journal,
-) -> Result<(), OpError> {
-    if instances.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = instances.iter().map(|instance| instance.id).collect();
-    let mut processes: HashMap<ServiceInstanceId, Vec<(i64, String)>> = HashMap::new();
-    rollcall_store::process::each_of_instances(tx, business, &ids, &mut |process| {
-        let document = format!("{{{},{}}}", process.fixed_fields, process.extra_fields);
-        let of_instance = processes.entry(process.service_instance_id).or_default();
-        of_instance.push((process.id.get(), document));
-    })?;
-    rollcall_store::process::delete_of_instances(tx, business, &ids)?;
-    rollcall_store::service_instance::delete(tx, business, &ids)?;
-    for instance in instances {
-        let gone = processes.remove(&instance.id).unwrap_or_default();
-        let document = format!("{}}}", instance.document);
-        let mut out = JsonWriter::with_capacity(512);
-        out.raw("{\"details\":{\"pre_data\":").raw(&document).raw(",\"cur_data\":null,\"update_fields\":null}");
-        out.key("bk_host_id").int(instance.host_id.get()).key("processes").raw("[");
-        for (id, process) in &gone {
-            out.separate().raw("{\"action\":\"delete\",\"bk_process_ids\":").int(*id);
-            out.raw(",\"bk_process_names\":").text(&process_name(process)?).raw("}");
-        }
-        out.raw("]}");
-        journal.audit(AuditRow {
-            business_id: business,
-            audit_type: "business_resource",
-            resource_type: "service_instance",
-            action: "delete",
-            resource_id: instance.id.get(),
-            resource_name: instance.name.clone(),
-            detail: out.finish(),
-        });
-        for (id, process) in gone {
-            journal.deleted(EventKind::Process, business, id, process);
-        }
-        journal.deleted(EventKind::ServiceInstance, business, instance.id.get(), document);
-    }
-    Ok(())
-}
-
-fn process_name(document: &str) -> Result<String, StoreError> {
-    let unreadable = || StoreError::Unreadable("a process's document".into());
-    let document = parse(document.as_bytes(), Limits::default()).map_err(|_| unreadable())?;
-    let name = document.as_object().and_then(|process| process.get("bk_process_name")).and_then(Json::as_text);
-    name.map(str::to_owned).ok_or_else(unreadable)
 }

@@ -19,6 +19,11 @@ impl Moment {
     }
 }
 
+/// Whether a text is a point in time with its zone, as RFC 3339 writes it.
+pub fn is_rfc3339(text: &str) -> bool {
+    text.as_bytes().get(10) == Some(&b'T') && text.parse::<Timestamp>().is_ok()
+}
+
 /// The zone in which a store writes times; fixed when the store is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Zone(TimeZone);
@@ -63,6 +68,16 @@ impl Zone {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_rfc_3339_have_a_zone() {
+        for good in ["2026-11-21T10:00:00Z", "2026-11-21T10:00:00.123+08:00"] {
+            assert!(is_rfc3339(good), "{good}");
+        }
+        for bad in ["", "2026-11-21", "2026-11-21 10:00:00Z", "2026-11-21T10:00:00", "2026-13-21T10:00:00Z"] {
+            assert!(!is_rfc3339(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn documents_carry_milliseconds_and_the_offset_of_the_zone() {

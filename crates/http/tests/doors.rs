@@ -322,7 +322,7 @@ fn g27_every_need_refuses_who_lacks_it() {
         if operation.name == "transfer_host_module" {
             body["bk_module_id"] = json!([1]);
         }
-        let answer = app.esb_as("nobody", operation.name, body);
+        let answer = app.call_as("nobody", operation.name, body);
         answer.fails_with(9_900_403);
         let permission = answer.json()["permission"].clone();
         assert_eq!(permission["system_id"], "bk_cmdb");

@@ -202,7 +202,7 @@ fn asked(case: &Case, size: usize) -> Vec<Asked> {
     let body = (case.body)(&app, size);
     let counting = counting.get().unwrap();
     counting.take();
-    app.esb(case.operation, body).data();
+    app.call(case.operation, body).data();
     let mut units = counting.take();
     // Beside all calls, the server looks whether somebody was given rights.
     let is_beside = |asked: &Asked| matches!(asked, Asked::Statement(sql) if sql.contains("directory_version"));

@@ -14,6 +14,18 @@ crate::statements! {
     /// Served by `process_name`.
     KEYS_OF_INSTANCE = "SELECT name, func_name, start_param FROM process
         WHERE business_id = $1 AND service_instance_id = $2";
+    /// Served by the primary key.
+    LIST_BY_ID = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields
+        FROM process WHERE business_id = $1 AND id {in $2} ORDER BY id";
+    /// Served by `process_name`.
+    KEYS_OF_INSTANCES = "SELECT id, service_instance_id, name, func_name, start_param FROM process
+        WHERE business_id = $1 AND service_instance_id {in $2} ORDER BY id";
+    /// Served by the primary key. No stored name begins with a blank.
+    MAKE_WAY = "UPDATE process SET name = ' ' || CAST(id AS TEXT), start_param = NULL
+        WHERE business_id = $1 AND id {in $2}";
+    /// Served by the primary key.
+    UPDATE for many = "UPDATE process SET name = $3, func_name = $4, start_param = $5, fixed_fields = $6, extra_fields = $7
+        WHERE business_id = $1 AND id = $2";
     INSERT for many = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
         start_param, fixed_fields, extra_fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     /// Served by `process_name`.
@@ -89,6 +101,69 @@ pub fn keys_of_instance(
     })
 }
 
+/// Hands over these processes of a business, in order of their ids.
+pub fn each_by_id(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    ids: &[ProcessId],
+    each: &mut dyn FnMut(ProcessRow<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.query(LIST_BY_ID, &[business.get().into(), Param::Ids(&ids)], &mut |row| each(read(row)?))
+}
+
+/// A process of an instance with what it holds of the unique rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldKeys {
+    pub id: ProcessId,
+    pub service_instance_id: ServiceInstanceId,
+    pub keys: ProcessKeys,
+}
+
+/// What the processes of these instances hold of the unique rules.
+pub fn keys_of_instances(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instances: &[ServiceInstanceId],
+) -> Result<Vec<HeldKeys>, StoreError> {
+    let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
+    tx.list(KEYS_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)], |row| {
+        let keys = ProcessKeys {
+            name: row.text(2)?.to_owned(),
+            func_name: row.text(3)?.to_owned(),
+            start_param: row.text_or_null(4)?.map(str::to_owned),
+        };
+        Ok(HeldKeys { id: ProcessId(row.int(0)?), service_instance_id: ServiceInstanceId(row.int(1)?), keys })
+    })
+}
+
+/// Lets processes go of all they hold of the unique rules, until [`update`] gives them something new.
+pub fn make_way(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessId]) -> Result<usize, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.execute(MAKE_WAY, &[business.get().into(), Param::Ids(&ids)])
+}
+
+/// Stores what processes have become.
+pub fn update<'a>(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    processes: impl Iterator<Item = &'a NewProcess>,
+) -> Result<(), StoreError> {
+    let mut params = Vec::new();
+    for process in processes {
+        params.extend([
+            Param::Int(business.get()),
+            process.id.get().into(),
+            (&process.keys.name).into(),
+            (&process.keys.func_name).into(),
+            process.keys.start_param.as_deref().into(),
+            (&process.fixed_fields).into(),
+            (&process.extra_fields).into(),
+        ]);
+    }
+    tx.execute_many(UPDATE, 7, &params)
+}
+
 /// A process that no template owns, on its instance.
 #[derive(Debug, Clone, Copy)]
 pub struct PlacedProcess<'a> {
@@ -109,9 +184,9 @@ pub fn insert(tx: &mut dyn Tx, processes: &[PlacedProcess<'_>]) -> Result<(), St
             placed.service_instance_id.get().into(),
             placed.host_id.get().into(),
             0.into(),
-            (&process.name).into(),
-            (&process.func_name).into(),
-            process.start_param.as_deref().into(),
+            (&process.keys.name).into(),
+            (&process.keys.func_name).into(),
+            process.keys.start_param.as_deref().into(),
             (&process.fixed_fields).into(),
             (&process.extra_fields).into(),
         ]);

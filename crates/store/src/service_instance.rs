@@ -1,7 +1,7 @@
 //! Service instances.
 
-use crate::{Param, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
+use crate::{Param, Row, StoreError, Tx};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId};
 use rollcall_domain::service_instance::NewServiceInstance;
 
 /// The count and the pages of one combination of filters. `$1` is the business, `$2` a text to look for in the name; behind them
@@ -53,6 +53,13 @@ crate::statements! {
     /// Served by the primary key.
     LOCK = "SELECT business_id, module_id, host_id, service_template_id, name FROM service_instance
         WHERE business_id = $1 AND id = $2 {for update}";
+    /// Served by the primary key.
+    LOCK_MANY = "SELECT id, module_id, host_id, name, document FROM service_instance
+        WHERE business_id = $1 AND id {in $2} ORDER BY id {for update}";
+    /// Served by the primary keys of both tables.
+    LOCK_OF_PROCESSES = "SELECT id, module_id, host_id, name, document FROM service_instance
+        WHERE business_id = $1 AND id IN (SELECT service_instance_id FROM process WHERE business_id = $1 AND id {in $2})
+        ORDER BY id {for update}";
     INSERT for many = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
         VALUES ($1, $2, $3, $4, 0, $5, $6)";
     /// Served by `service_instance_host`.
@@ -194,9 +201,9 @@ impl<'a> Bound<'a> {
     }
 }
 
-/// An instance that is about to go, with what its audit and its events need.
+/// An instance that is kept as it is until the end of the transaction, with what audit and events tell of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LeavingInstance {
+pub struct LockedInstance {
     pub id: ServiceInstanceId,
     pub module_id: ModuleId,
     pub host_id: HostId,
@@ -205,24 +212,48 @@ pub struct LeavingInstance {
     pub document: String,
 }
 
+fn read_locked(row: &dyn Row) -> Result<LockedInstance, StoreError> {
+    Ok(LockedInstance {
+        id: ServiceInstanceId(row.int(0)?),
+        module_id: ModuleId(row.int(1)?),
+        host_id: HostId(row.int(2)?),
+        name: row.text(3)?.to_owned(),
+        document: row.text(4)?.to_owned(),
+    })
+}
+
+/// Those of these instances that are of the business, in order of their ids, kept as they are until the end of the transaction:
+/// nobody else changes them or their processes.
+pub fn lock_many(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    ids: &[ServiceInstanceId],
+) -> Result<Vec<LockedInstance>, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.list(LOCK_MANY, &[business.get().into(), Param::Ids(&ids)], read_locked)
+}
+
+/// The instances that these processes of a business are of, in order of their ids, kept as they are until the end of the
+/// transaction: nobody else changes them or their processes.
+pub fn lock_of_processes(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    processes: &[ProcessId],
+) -> Result<Vec<LockedInstance>, StoreError> {
+    let ids: Vec<_> = processes.iter().map(|id| id.get()).collect();
+    tx.list(LOCK_OF_PROCESSES, &[business.get().into(), Param::Ids(&ids)], read_locked)
+}
+
 /// The instances of these hosts in modules other than those that stay, kept as they are until the end of the transaction.
 pub fn list_leaving(
     tx: &mut dyn Tx,
     business: BusinessId,
     hosts: &[HostId],
     staying: &[ModuleId],
-) -> Result<Vec<LeavingInstance>, StoreError> {
+) -> Result<Vec<LockedInstance>, StoreError> {
     let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
     let staying: Vec<_> = staying.iter().map(|id| id.get()).collect();
-    tx.list(LIST_LEAVING, &[business.get().into(), Param::Ids(&hosts), Param::Ids(&staying)], |row| {
-        Ok(LeavingInstance {
-            id: ServiceInstanceId(row.int(0)?),
-            module_id: ModuleId(row.int(1)?),
-            host_id: HostId(row.int(2)?),
-            name: row.text(3)?.to_owned(),
-            document: row.text(4)?.to_owned(),
-        })
-    })
+    tx.list(LIST_LEAVING, &[business.get().into(), Param::Ids(&hosts), Param::Ids(&staying)], read_locked)
 }
 
 /// Removes instances; their processes must have gone before.

@@ -337,6 +337,28 @@ impl TestApp {
         self.send("POST", &format!("/api/c/compapi/v2/cc/{operation}/"), &[], body)
     }
 
+    /// An operation by its name: at the ESB door, or at the native one if it is not published there.
+    pub fn call(&self, operation: &str, body: Value) -> Answer {
+        self.call_as(USER, operation, body)
+    }
+
+    /// The same as somebody. Path variables are taken from the body.
+    pub fn call_as(&self, user: &str, operation: &str, body: Value) -> Answer {
+        let all = rollcall_app::table::operations();
+        let found = all.iter().find(|known| known.name == operation);
+        let found = found.unwrap_or_else(|| panic!("there is no operation {operation}"));
+        if found.esb.is_some() {
+            return self.esb_as(user, operation, body);
+        }
+        let route = &found.routes[0];
+        let segments = route.path.split('/').map(|segment| match segment.strip_prefix('{') {
+            Some(name) => body[name.trim_end_matches('}')].to_string(),
+            None => segment.to_owned(),
+        });
+        let path = segments.collect::<Vec<_>>().join("/");
+        self.native_as(user, route.method.as_str(), &path, body)
+    }
+
     /// A business with a set, a module and hosts in it.
     pub fn estate(&self) -> Estate {
         self.estate_named("estate", "10.0.0")
