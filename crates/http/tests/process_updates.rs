@@ -109,8 +109,13 @@ fn e57_to_e59_an_update_replaces_the_whole_process() {
             "work_path" => json!("/x"),
             "bk_updated_by" => json!("ops"),
             "last_time" | "bk_updated_at" => value.clone(),
-            "bk_process_id" | "bk_biz_id" | "service_instance_id" | "bk_supplier_account" | "create_time"
-            | "bk_created_at" | "bk_created_by" => stored[field].clone(),
+            "bk_process_id"
+            | "bk_biz_id"
+            | "service_instance_id"
+            | "bk_supplier_account"
+            | "create_time"
+            | "bk_created_at"
+            | "bk_created_by" => stored[field].clone(),
             _ => Value::Null, // E59
         };
         assert_eq!(*value, want, "{field}");
@@ -224,7 +229,8 @@ fn e68_to_e70_ids() {
     assert_eq!(case.update(twice).data(), json!([ids[1], ids[0]])); // E70
     let names: Vec<_> = case.list().iter().map(|property| property["bk_process_name"].clone()).collect();
     assert_eq!(names, ["first", "last", "c"]);
-    case.update(json!([{"BK_PROCESS_ID": ids[2], "Bk_Process_Name": "d", "bk_FUNC_name": "d", "Work_Path": "/d"}])).data();
+    case.update(json!([{"BK_PROCESS_ID": ids[2], "Bk_Process_Name": "d", "bk_FUNC_name": "d", "Work_Path": "/d"}]))
+        .data();
     assert_eq!(case.list()[2]["work_path"], "/d", "I-29");
 }
 
@@ -244,9 +250,7 @@ fn the_business_is_needed() {
 fn e71_processes_may_swap_what_is_unique() {
     let case = Case::new();
     let ids = case.ids();
-    let named = |id: i64, name: &str, func: &str| {
-        json!({"bk_process_id": id, "bk_process_name": name, "bk_func_name": func, "bk_start_param_regex": "-x"})
-    };
+    let named = |id: i64, name: &str, func: &str| json!({"bk_process_id": id, "bk_process_name": name, "bk_func_name": func, "bk_start_param_regex": "-x"});
     let keys = || -> Vec<(Value, Value)> {
         case.list().iter().map(|p| (p["bk_process_name"].clone(), p["bk_func_name"].clone())).collect()
     };
@@ -357,11 +361,11 @@ fn fields_of_older_releases() {
     assert!(last().get("auto_time_gap").is_none());
     let ports = json!({"bind_ip": "3", "port": "8008,8443", "protocol": "2", "bk_enable_port": false});
     case.update(json!([with(entry(id, "old"), ports.clone())])).data();
-    let row = |port: &str, id: i64| {
-        json!({"enable": false, "ip": "10.0.0.1", "port": port, "protocol": "2", "template_row_id": id})
-    };
+    let row = |port: &str, id: i64| json!({"enable": false, "ip": "10.0.0.1", "port": port, "protocol": "2", "template_row_id": id});
     assert_eq!(last()["bind_info"], json!([row("8008", 1), row("8443", 2)]));
-    case.update(json!([with(entry(id, "old"), json!({"port": "80,x"}))])).fails_with(1_199_011).naming("processes[0].port");
+    case.update(json!([with(entry(id, "old"), json!({"port": "80,x"}))]))
+        .fails_with(1_199_011)
+        .naming("processes[0].port");
     case.by_ids(&[id], ports).data();
     assert_eq!(last()["bind_info"], json!([row("8008", 1), row("8443", 2)]), "a partial update drops them (10.15)");
     case.update(json!([with(entry(id, "old"), json!({"bind_info": [], "port": "nonsense"}))])).data();
@@ -372,12 +376,16 @@ fn fields_of_older_releases() {
 fn e75_by_ids_changes_only_what_it_names() {
     let case = Case::new();
     let (ids, before) = (case.ids(), case.list());
-    assert_eq!(case.by_ids(&[ids[1], ids[0], ids[1], 99_999], json!({"work_path": "/x", "foo": 1})).data(), json!([ids[1], ids[0]]));
+    assert_eq!(
+        case.by_ids(&[ids[1], ids[0], ids[1], 99_999], json!({"work_path": "/x", "foo": 1})).data(),
+        json!([ids[1], ids[0]])
+    );
     for (after, before) in case.list().iter().zip(&before).take(2) {
         assert_eq!(without_stamps(after), without_stamps(&with(before.clone(), json!({"work_path": "/x"})))); // E75, I-14
     }
     assert_eq!(case.list()[2], before[2]);
-    case.by_ids(&ids, json!({"user": null, "BIND_INFO": {"enable": false, "ip": "", "port": "1-2", "protocol": "3"}})).data();
+    case.by_ids(&ids, json!({"user": null, "BIND_INFO": {"enable": false, "ip": "", "port": "1-2", "protocol": "3"}}))
+        .data();
     let row = json!({"enable": false, "ip": "", "port": "1-2", "protocol": "3", "template_row_id": 0});
     for after in case.list() {
         assert_eq!((&after["user"], &after["bind_info"]), (&Value::Null, &json!([row])));
@@ -442,7 +450,10 @@ fn each_instance_gets_an_entry_and_each_process_an_event() {
     assert_eq!(befores[..2], before[..2]);
     assert_eq!(afters[..2], case.list()[..2]);
     assert_eq!(case.app.number("SELECT count(DISTINCT request_id) FROM event WHERE kind = 9 AND operation = 2"), 1);
-    assert_eq!(case.app.number("SELECT count(*) FROM audit WHERE resource_id > 0 AND user_name = 'ops'") > 0, other > 0);
+    assert_eq!(
+        case.app.number("SELECT count(*) FROM audit WHERE resource_id > 0 AND user_name = 'ops'") > 0,
+        other > 0
+    );
 }
 
 #[test]
@@ -463,7 +474,8 @@ fn only_who_may_edit_changes_processes() {
     let update = |business: i64| {
         let body = json!({"bk_biz_id": business, "processes": [entry(5, "x")]});
         let by_ids = json!({"bk_biz_id": business, "process_ids": [5], "update_data": {"user": "x"}});
-        [("/update/proc/process_instance", body), (BY_IDS, by_ids)].map(|(path, body)| app.native("PUT", path, body).code())
+        [("/update/proc/process_instance", body), (BY_IDS, by_ids)]
+            .map(|(path, body)| app.native("PUT", path, body).code())
     };
     app.grant("ops", Action::EditServiceInstance, Some(2));
     assert_eq!(update(1), [9_900_403; 2]);
@@ -505,7 +517,10 @@ fn what_is_read_can_be_sent_back() {
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let run = runner.run(&(any_process("p"), any_process("q")), |(first, second)| {
-        let entries = json!([with(first.clone(), json!({"bk_process_id": ids[0]})), with(second, json!({"bk_process_id": ids[2]}))]);
+        let entries = json!([
+            with(first.clone(), json!({"bk_process_id": ids[0]})),
+            with(second, json!({"bk_process_id": ids[2]}))
+        ]);
         prop_assert_eq!(case.update(entries.clone()).data(), json!([ids[0], ids[2]]));
         let stored = case.list();
         for (field, value) in first.as_object().unwrap() {
