@@ -1,8 +1,12 @@
 //! Processes of service instances: create_process_instance, list_process_instance (`instances` 10.13, 10.17); the other operations
 //! stand in the files below.
 
+mod delete;
+mod search;
 mod update;
 
+pub use delete::DeleteProcesses;
+pub use search::{ListDetailsById, ListDetailsOfBusiness, ListNamesWithIds, ListRelated};
 pub use update::{UpdateProcesses, UpdateProcessesById};
 
 use crate::access::{Granted, right};
@@ -349,17 +353,7 @@ wire_input! {
 
 impl Serve for ListProcesses {
     fn output() -> Schema {
-        let Schema::Object(mut property) = process::fixed_schema() else { unreachable!("an object schema") };
-        let stamps = Schema::object([
-            ("bk_created_at", Schema::Time),
-            ("bk_created_by", Schema::Text),
-            ("bk_updated_at", Schema::Time),
-            ("bk_updated_by", Schema::Text.or_null()),
-        ]);
-        if let Schema::Object(stamps) = stamps {
-            property.extend(stamps);
-        }
-        Schema::object([("property", Schema::Object(property)), ("relation", process::relation_schema())]).list()
+        Schema::object([("property", process::document_schema()), ("relation", process::relation_schema())]).list()
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {

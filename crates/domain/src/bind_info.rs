@@ -269,8 +269,8 @@ impl SentRows {
             let sent: Object = sent.filter(|(_, value)| *value != Json::Null).collect();
             let mut faults = Vec::new();
             read_row(&sent, &at, &mut faults);
-            let (of_types, faults) = faults.into_iter().partition(Fault::is_about_type);
-            mistyped.extend::<Vec<_>>(of_types);
+            let (of_types, faults): (Vec<_>, _) = faults.into_iter().partition(Fault::is_about_type);
+            mistyped.extend(of_types.into_iter().map(|fault| Fault { cause: Cause::BodyUndecodable, ..fault }));
             read.push(SentRow { at, cells: cells(row), faults });
         }
         Some(Self(read))

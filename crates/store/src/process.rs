@@ -1,7 +1,7 @@
 //! Processes with their relations: both stand in one row, so that one cannot be without the other (`instances I-1`, `I-2`).
 
 use crate::{Param, Row, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId, SetId};
 use rollcall_domain::process::{NewProcess, ProcessKeys};
 
 crate::statements! {
@@ -26,10 +26,58 @@ crate::statements! {
     /// Served by the primary key.
     UPDATE for many = "UPDATE process SET name = $3, func_name = $4, start_param = $5, fixed_fields = $6, extra_fields = $7
         WHERE business_id = $1 AND id = $2";
+    /// Served by `service_instance_module` and `process_name`.
+    NAMES_OF_MODULE = "SELECT p.name, p.id FROM service_instance s
+        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        WHERE s.business_id = $1 AND s.module_id = $2 ORDER BY p.name, p.id";
+    /// Served by `service_instance_module` and `process_name`.
+    NAMES_OF_MODULE_BACKWARDS = "SELECT p.name, p.id FROM service_instance s
+        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        WHERE s.business_id = $1 AND s.module_id = $2 ORDER BY p.name DESC, p.id";
+    /// Served by the primary keys of both tables.
+    LIST_WITH_INSTANCE = "SELECT p.id, p.business_id, p.service_instance_id, p.process_template_id, p.host_id, p.fixed_fields,
+        p.extra_fields, s.name FROM process p
+        JOIN service_instance s ON s.business_id = $1 AND s.id = p.service_instance_id
+        WHERE p.business_id = $1 AND p.id {in $2} ORDER BY p.id";
+    /// Served by the primary keys of all tables.
+    LIST_RELATED = "SELECT p.id, p.business_id, p.service_instance_id, p.process_template_id, p.host_id, p.fixed_fields,
+        p.extra_fields, s.name, m.id, m.name, t.id, t.name, t.document, h.document FROM process p
+        JOIN service_instance s ON s.business_id = $1 AND s.id = p.service_instance_id
+        JOIN module m ON m.id = s.module_id
+        JOIN topology_set t ON t.id = m.set_id
+        JOIN host h ON h.id = p.host_id
+        WHERE p.business_id = $1 AND p.id {in $2} ORDER BY p.id";
+    /// Served by the primary key.
+    DELETE = "DELETE FROM process WHERE business_id = $1 AND id {in $2}";
     INSERT for many = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
         start_param, fixed_fields, extra_fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     /// Served by `process_name`.
     DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id {in $2}";
+}
+
+/// The processes that some conditions are asked of, with what these need to know. Each is asked by the most telling condition.
+macro_rules! candidates {
+    ($columns:literal) => {
+        [
+            candidates!(@among $columns, ""),
+            candidates!(@among $columns, " AND s.business_id = $1 AND s.module_id {in $2}"),
+            candidates!(@among $columns, " AND p.service_instance_id {in $2}"),
+            candidates!(@among $columns, " AND p.id {in $2}"),
+        ]
+    };
+    (@among $columns:literal, $among:literal) => {
+        concat!("SELECT p.id, p.service_instance_id, s.module_id, p.name", $columns, " FROM process p
+            JOIN service_instance s ON s.business_id = $1 AND s.id = p.service_instance_id
+            WHERE p.business_id = $1", $among, " ORDER BY p.id")
+    };
+}
+
+/// Of a business, of modules, of instances, by their ids; without documents and with them. Served by `process_name`,
+/// `service_instance_module` and the primary keys.
+const CANDIDATES: [[&str; 4]; 2] = [candidates!(""), candidates!(", p.fixed_fields, p.extra_fields")];
+
+pub(crate) fn candidate_statements() -> impl Iterator<Item = &'static str> {
+    CANDIDATES.into_iter().flatten()
 }
 
 /// A stored process, borrowed from the row it is read from.
@@ -83,6 +131,112 @@ pub fn each_of_instances(
     tx.query(LIST_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
         each(read(row)?);
         Ok(())
+    })
+}
+
+/// Which processes a search looks at.
+#[derive(Debug, Clone, Copy)]
+pub enum Among<'a> {
+    All,
+    Modules(&'a [i64]),
+    Instances(&'a [i64]),
+    Processes(&'a [i64]),
+}
+
+/// A process that a search looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    pub id: ProcessId,
+    pub service_instance_id: ServiceInstanceId,
+    pub module_id: ModuleId,
+    pub name: &'a str,
+    /// Members of the fixed fields and of the stamps and kept fields, if they were asked for.
+    pub documents: Option<(&'a str, &'a str)>,
+}
+
+/// Hands over processes of a business, in order of their ids.
+pub fn each_candidate(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    among: Among<'_>,
+    with_documents: bool,
+    each: &mut dyn FnMut(Candidate<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let (path, ids) = match among {
+        Among::All => (0, None),
+        Among::Modules(ids) => (1, Some(ids)),
+        Among::Instances(ids) => (2, Some(ids)),
+        Among::Processes(ids) => (3, Some(ids)),
+    };
+    let mut params = vec![Param::Int(business.get())];
+    params.extend(ids.map(Param::Ids));
+    tx.query(CANDIDATES[usize::from(with_documents)][path], &params, &mut |row| {
+        each(Candidate {
+            id: ProcessId(row.int(0)?),
+            service_instance_id: ServiceInstanceId(row.int(1)?),
+            module_id: ModuleId(row.int(2)?),
+            name: row.text(3)?,
+            documents: if with_documents { Some((row.text(4)?, row.text(5)?)) } else { None },
+        })
+    })
+}
+
+/// Hands over the name and the id of every process in a module, in order of names, of one name in order of ids.
+pub fn each_name_of_module(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    module: ModuleId,
+    backwards: bool,
+    each: &mut dyn FnMut(&str, ProcessId),
+) -> Result<(), StoreError> {
+    let sql = if backwards { NAMES_OF_MODULE_BACKWARDS } else { NAMES_OF_MODULE };
+    tx.query(sql, &[business.get().into(), module.get().into()], &mut |row| {
+        each(row.text(0)?, ProcessId(row.int(1)?));
+        Ok(())
+    })
+}
+
+/// Hands over these processes of a business with the names of their instances, in order of their ids.
+pub fn each_with_instance(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    ids: &[i64],
+    each: &mut dyn FnMut(ProcessRow<'_>, &str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let params = [business.get().into(), Param::Ids(ids)];
+    tx.query(LIST_WITH_INSTANCE, &params, &mut |row| each(read(row)?, row.text(7)?))
+}
+
+/// Where a process is.
+#[derive(Debug, Clone, Copy)]
+pub struct Whereabouts<'a> {
+    pub instance_name: &'a str,
+    pub module_id: ModuleId,
+    pub module_name: &'a str,
+    pub set_id: SetId,
+    pub set_name: &'a str,
+    pub set_document: &'a str,
+    pub host_document: &'a str,
+}
+
+/// Hands over these processes of a business with where they are, in order of their ids.
+pub fn each_related(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    ids: &[i64],
+    each: &mut dyn FnMut(ProcessRow<'_>, Whereabouts<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    tx.query(LIST_RELATED, &[business.get().into(), Param::Ids(ids)], &mut |row| {
+        let whereabouts = Whereabouts {
+            instance_name: row.text(7)?,
+            module_id: ModuleId(row.int(8)?),
+            module_name: row.text(9)?,
+            set_id: SetId(row.int(10)?),
+            set_name: row.text(11)?,
+            set_document: row.text(12)?,
+            host_document: row.text(13)?,
+        };
+        each(read(row)?, whereabouts)
     })
 }
 
@@ -192,6 +346,12 @@ pub fn insert(tx: &mut dyn Tx, processes: &[PlacedProcess<'_>]) -> Result<(), St
         ]);
     }
     tx.execute_many(INSERT, 10, &params)
+}
+
+/// Removes processes.
+pub fn delete(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessId]) -> Result<usize, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.execute(DELETE, &[business.get().into(), Param::Ids(&ids)])
 }
 
 /// Removes every process of these instances.

@@ -231,8 +231,9 @@ fn check_server_field(field: &str, value: &Json) -> Result<(), Reason> {
         (_, Json::Null) => Ok(()),
         ("create_time" | "last_time", Json::Text(time)) if is_rfc3339(time) => Ok(()),
         ("create_time" | "last_time", _) => Err(Reason::NeedsTime),
-        ("bk_supplier_account", Json::Text(_)) | (_, Json::Int(_)) => Ok(()),
+        ("bk_supplier_account", Json::Text(_)) => Ok(()),
         ("bk_supplier_account", _) => Err(Reason::NeedsText),
+        (_, Json::Int(_)) => Ok(()),
         _ => Err(Reason::NeedsInteger),
     }
 }
