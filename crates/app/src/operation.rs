@@ -184,6 +184,13 @@ impl Operation {
         self
     }
 
+    /// Not at the ESB door, and at the gateway for those behind it.
+    pub(crate) fn backend_only(mut self) -> Self {
+        self.esb = None;
+        self.gateway = Some(GatewayLevel::Backend);
+        self
+    }
+
     /// With a right it asks for.
     pub(crate) fn needs(mut self, action: Action) -> Self {
         self.needs.push(action);
