@@ -291,7 +291,7 @@ pub fn find_clashes(
     }
 }
 
-/// Stamps, which the server sets.
+/// Stamps, which the server sets: they stand behind the fixed fields in every stored process.
 const STAMPS: [(&str, Shape); 4] = [
     ("bk_created_at", Shape::Time),
     ("bk_created_by", Shape::Text),
@@ -440,21 +440,18 @@ fn bind_info_schema() -> Schema {
     .list()
 }
 
-/// The fields that stand behind the fixed ones in every stored process.
-const STAMPS: [&str; 4] = ["bk_created_at", "bk_created_by", "bk_updated_at", "bk_updated_by"];
-
 /// Whether lists can be sorted by a field.
 pub fn is_sortable(field: &str) -> bool {
-    FIELDS.iter().chain(&KEPT).any(|(known, _)| *known == field) || STAMPS.contains(&field)
+    !field.contains('.') && shape(field).is_some_and(|shape| shape != Shape::Rows)
 }
 
 /// The shape of the whole document of a process in answers.
 pub fn document_schema() -> Schema {
     let Schema::Object(mut fields) = fixed_schema() else { unreachable!("an object schema") };
-    fields.extend(STAMPS.map(|name| {
-        let schema = match name {
-            "bk_created_at" | "bk_updated_at" => Schema::Time,
-            "bk_updated_by" => Schema::Text.or_null(),
+    fields.extend(STAMPS.map(|(name, shape)| {
+        let schema = match (shape, name) {
+            (Shape::Time, _) => Schema::Time,
+            (_, "bk_updated_by") => Schema::Text.or_null(),
             _ => Schema::Text,
         };
         Field { name, description: "", schema, always: true }
