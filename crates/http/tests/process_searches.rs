@@ -265,7 +265,7 @@ fn e98_conditions_and_pages_of_related_info() {
 fn who_asks_for_everything_gets_a_bounded_answer() {
     let app = TestApp::with().settings(|settings| {
         settings.dev = true;
-        settings.unpaged_rows = 2;
+        settings.limits.unpaged_rows = 2;
     });
     let case = Case::on(app.start());
     let page = json!({"limit": 999_999_999});
