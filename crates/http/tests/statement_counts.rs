@@ -186,7 +186,7 @@ const CASES: &[Case] = &[
         ids.truncate(500);
         json!({"bk_biz_id": place.business, "process_instance_ids": ids})
     }),
-    case("delete_process_instance", "unknown", [2, 2], [1, 500], |app, count| {
+    case("delete_process_instance", "unknown", [3, 3], [1, 500], |app, count| {
         let place = Place::with_instances(app, 1, 1);
         let unknown: Vec<_> = (0..count).map(|i| 10_000 + i).collect();
         json!({"bk_biz_id": place.business, "process_instance_ids": unknown})
@@ -413,6 +413,7 @@ fn processes(name: &str, count: usize) -> Vec<Value> {
 fn entry(id: i64, name: &str) -> Value {
     let mut entry = process(name);
     entry["bk_process_id"] = json!(id);
+    entry["bk_start_param_regex"] = json!("");
     entry
 }
 
