@@ -237,10 +237,6 @@ fn e98_conditions_and_pages_of_related_info() {
     assert_eq!(page(json!({"limit": 9, "sort": "-priority"})), (4, case.pick([3, 4, 5, 9])));
     case.related(json!({"page": {"limit": 1001}})).fails_with(1_199_006).naming("page.limit");
     case.related(json!({})).fails_with(1_199_006).naming("page.limit");
-    let filter = json!({"condition": "AND", "rules": [{"field": "user", "operator": "equal", "value": "x"}]});
-    case.related(json!({"process_property_filter": filter, "page": {"limit": 1}}))
-        .fails_with(1_199_006)
-        .naming("process_property_filter");
     for business in ["0", "-1", "x"] {
         let path = format!("/findmany/proc/process_related_info/biz/{business}");
         case.app.post(&path, json!({"page": {"limit": 1}})).fails_with(1_199_011).naming("bk_biz_id");
@@ -259,6 +255,50 @@ fn e98_conditions_and_pages_of_related_info() {
     }
     let esb = json!({"bk_biz_id": case.estate.business, "page": {"limit": 1}});
     assert_eq!(found(&case.app.esb("list_process_related_info", esb)), (10, case.pick([0])));
+}
+
+#[test]
+fn e97_filters_of_related_info() {
+    let case = Case::new();
+    let rule =
+        |field: &str, operator: &str, value: Value| json!({"field": field, "operator": operator, "value": value});
+    let all = |rules: Value| json!({"condition": "AND", "rules": rules});
+    let ask = |filter: &Value| case.related(json!({"process_property_filter": filter, "page": {"limit": 100}}));
+    let nginx = rule("bk_process_name", "equal", json!("nginx"));
+    // No filter at all is none; E97: a rule alone, an empty object, groups too deep.
+    assert_eq!(found(&ask(&Value::Null)).0, 10);
+    ask(&json!({})).fails_with(1_199_000).naming("process_property_filter");
+    ask(&json!([nginx])).fails_with(1_199_000).naming("process_property_filter");
+    ask(&nginx).fails_with(1_199_006).naming("process_property_filter");
+    ask(&all(json!([all(json!([all(json!([nginx]))]))]))).fails_with(1_199_006).naming("rules[0].rules[0]");
+    ask(&all(json!([]))).fails_with(1_199_006).naming("process_property_filter.rules");
+    ask(&json!({"condition": "XOR", "rules": [nginx]})).fails_with(1_199_006).naming("XOR");
+    // Every bad rule is named, before the page is looked at.
+    let bad = all(json!([rule("a", "nope", json!(1)), nginx, rule("a b", "in", json!(1))]));
+    case.related(json!({"process_property_filter": bad}))
+        .fails_with(1_199_006)
+        .naming("rules[0].operator")
+        .naming("rules[2].field")
+        .naming("rules[2].value");
+    let ids = |filter: Value| found(&ask(&filter)).1;
+    let of = |numbers: &[usize]| numbers.iter().map(|number| case.ids[*number]).collect::<Vec<_>>();
+    assert_eq!(ids(all(json!([nginx]))), of(&[0, 3, 6, 9]));
+    assert_eq!(ids(all(json!([nginx, rule("priority", "greater", json!(0))]))), of(&[3, 6]));
+    assert_eq!(ids(all(json!([rule("bk_process_id", "in", json!([case.ids[1], case.ids[8]]))]))), of(&[1, 8]));
+    assert_eq!(ids(all(json!([rule("bk_process_name", "contains", json!("RED"))]))), of(&[1, 4, 7]));
+    assert_eq!(
+        ids(all(json!([rule("priority", "is_null", Value::Null), rule("bk_process_name", "begins_with", json!("n"))]))),
+        of(&[9])
+    );
+    let either = json!({"condition": "OR", "rules": [
+        all(json!([nginx, rule("priority", "equal", json!(2))])),
+        rule("bk_process_name", "equal", json!("ÄPFEL")),
+    ]});
+    assert_eq!(ids(either), of(&[2, 5, 6, 8]));
+    // Together with other conditions, sorted and in pages.
+    let body = json!({"module": {"bk_module_ids": [case.estate.module]}, "process_property_filter": all(json!([nginx])),
+        "page": {"start": 1, "limit": 1, "sort": "-priority"}});
+    assert_eq!(found(&case.related(body)), (3, of(&[3])));
 }
 
 #[test]

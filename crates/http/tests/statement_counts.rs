@@ -195,7 +195,7 @@ const CASES: &[Case] = &[
         let place = Place::with_instances(app, 1, count);
         json!({"bk_biz_id": place.business, "bk_module_id": place.module, "page": {"limit": 100}})
     }),
-    case("post_findmany_proc_process_instance_detail_by_ids", "processes", [2, 2], [1, 100], |app, count| {
+    case("post_findmany_proc_process_instance_detail_by_ids", "processes", [3, 3], [1, 100], |app, count| {
         let place = Place::with_instances(app, 1, count);
         json!({"bk_biz_id": place.business, "process_ids": place.processes(app), "page": {"limit": 100, "sort": "-user"}})
     }),
@@ -203,11 +203,11 @@ const CASES: &[Case] = &[
         let place = Place::with_instances(app, 1, count);
         json!({"bk_biz_id": place.business, "bk_process_ids": place.processes(app), "fields": ["user"]})
     }),
-    case("list_process_related_info", "processes of a business", [2, 2], [1, 100], |app, count| {
+    case("list_process_related_info", "processes of a business", [3, 3], [1, 100], |app, count| {
         let place = Place::with_instances(app, count, 1);
         json!({"bk_biz_id": place.business, "page": {"limit": 100}})
     }),
-    case("list_process_related_info", "processes of a set", [3, 3], [1, 100], |app, count| {
+    case("list_process_related_info", "processes of a set", [4, 4], [1, 100], |app, count| {
         let place = Place::with_instances(app, count, 1);
         json!({"bk_biz_id": place.business, "set": {"bk_set_ids": [place.set]}, "page": {"limit": 100, "sort": "user"}})
     }),

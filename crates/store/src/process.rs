@@ -55,31 +55,6 @@ crate::statements! {
     DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id {in $2}";
 }
 
-/// The processes that some conditions are asked of, with what these need to know. Each is asked by the most telling condition.
-macro_rules! candidates {
-    ($columns:literal) => {
-        [
-            candidates!(@among $columns, ""),
-            candidates!(@among $columns, " AND s.business_id = $1 AND s.module_id {in $2}"),
-            candidates!(@among $columns, " AND p.service_instance_id {in $2}"),
-            candidates!(@among $columns, " AND p.id {in $2}"),
-        ]
-    };
-    (@among $columns:literal, $among:literal) => {
-        concat!("SELECT p.id, p.service_instance_id, s.module_id, p.name", $columns, " FROM process p
-            JOIN service_instance s ON s.business_id = $1 AND s.id = p.service_instance_id
-            WHERE p.business_id = $1", $among, " ORDER BY p.id")
-    };
-}
-
-/// Of a business, of modules, of instances, by their ids; without documents and with them. Served by `process_name`,
-/// `service_instance_module` and the primary keys.
-const CANDIDATES: [[&str; 4]; 2] = [candidates!(""), candidates!(", p.fixed_fields, p.extra_fields")];
-
-pub(crate) fn candidate_statements() -> impl Iterator<Item = &'static str> {
-    CANDIDATES.into_iter().flatten()
-}
-
 /// A stored process, borrowed from the row it is read from.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessRow<'a> {
@@ -131,53 +106,6 @@ pub fn each_of_instances(
     tx.query(LIST_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
         each(read(row)?);
         Ok(())
-    })
-}
-
-/// Which processes a search looks at.
-#[derive(Debug, Clone, Copy)]
-pub enum Among<'a> {
-    All,
-    Modules(&'a [i64]),
-    Instances(&'a [i64]),
-    Processes(&'a [i64]),
-}
-
-/// A process that a search looks at.
-#[derive(Debug, Clone, Copy)]
-pub struct Candidate<'a> {
-    pub id: ProcessId,
-    pub service_instance_id: ServiceInstanceId,
-    pub module_id: ModuleId,
-    pub name: &'a str,
-    /// Members of the fixed fields and of the stamps and kept fields, if they were asked for.
-    pub documents: Option<(&'a str, &'a str)>,
-}
-
-/// Hands over processes of a business, in order of their ids.
-pub fn each_candidate(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    among: Among<'_>,
-    with_documents: bool,
-    each: &mut dyn FnMut(Candidate<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let (path, ids) = match among {
-        Among::All => (0, None),
-        Among::Modules(ids) => (1, Some(ids)),
-        Among::Instances(ids) => (2, Some(ids)),
-        Among::Processes(ids) => (3, Some(ids)),
-    };
-    let mut params = vec![Param::Int(business.get())];
-    params.extend(ids.map(Param::Ids));
-    tx.query(CANDIDATES[usize::from(with_documents)][path], &params, &mut |row| {
-        each(Candidate {
-            id: ProcessId(row.int(0)?),
-            service_instance_id: ServiceInstanceId(row.int(1)?),
-            module_id: ModuleId(row.int(2)?),
-            name: row.text(3)?,
-            documents: if with_documents { Some((row.text(4)?, row.text(5)?)) } else { None },
-        })
     })
 }
 

@@ -31,6 +31,8 @@ enum Whole {
     Bound(Relation, i64),
 }
 
+/// The one key column that may be null.
+const START_PARAM: &str = "p.start_param";
 const NEVER: &str = "1 = 0";
 const ALWAYS: &str = "1 = 1";
 
@@ -181,6 +183,26 @@ impl Condition {
     }
 }
 
+/// The sort key of a process field that is sortable: nothing comes first, as in `order::compare`.
+pub(crate) fn order_by(field: &str, descending: bool) -> String {
+    let place = Place::of_process(field);
+    let key = match process::shape(field) {
+        Some(Shape::Int) => place.int(),
+        Some(Shape::Bool) => place.bool(),
+        Some(Shape::Time) => place.ms(),
+        _ => place.text(),
+    };
+    // Where nothing is null, an index has the order.
+    let is_never_null = matches!(place, Place::Column(column) if column != START_PARAM);
+    let order = match (descending, is_never_null) {
+        (false, true) => "",
+        (true, true) => " DESC",
+        (false, false) => " NULLS FIRST",
+        (true, false) => " DESC NULLS LAST",
+    };
+    key + order
+}
+
 /// Where a value stands.
 enum Place {
     /// In a column of its own.
@@ -197,7 +219,7 @@ impl Place {
             "service_instance_id" => Self::Column("p.service_instance_id"),
             "bk_process_name" => Self::Column("p.name"),
             "bk_func_name" => Self::Column("p.func_name"),
-            "bk_start_param_regex" => Self::Column("p.start_param"),
+            "bk_start_param_regex" => Self::Column(START_PARAM),
             _ => {
                 let is_fixed = process::part_of(field) == Part::Fixed;
                 let column = if is_fixed { "p.fixed_fields" } else { "p.extra_fields" };

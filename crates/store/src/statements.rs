@@ -32,7 +32,6 @@ pub fn serving_statements() -> impl Iterator<Item = &'static str> {
         .map(|listed| listed.sql)
         .chain(crate::service_instance::filtered_statements())
         .chain(crate::host::filtered_statements())
-        .chain(crate::process::candidate_statements())
         .chain(crate::copy::statements())
 }
 

@@ -1,17 +1,19 @@
-//! Searches for processes beyond one service instance (`instances` 10.18 to 10.21). Those with a page first look for the ids of all
-//! matches, with no more than sorting needs of each, and then read the documents of one page.
+//! Searches for processes beyond one service instance (`instances` 10.18 to 10.21). Those with a page first look for the ids
+//! of its processes, and then read what belongs to them.
 
 use super::write_relation;
-use crate::listing::{business_of, refuse_filters};
+use crate::listing::business_of;
 use crate::operation::Serve;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, SetId};
-use rollcall_domain::json::{Json, JsonWriter, Limits, Object, Schema, parse};
+use rollcall_domain::json::{FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
 use rollcall_domain::page::{Page, PageIn};
 use rollcall_domain::process;
+use rollcall_domain::query_filter::QueryFilter;
 use rollcall_domain::wire_input;
-use rollcall_store::process::{Among, Candidate, ProcessRow};
+use rollcall_store::process::ProcessRow;
+use rollcall_store::process_search::ProcessSearch;
 use rollcall_store::{StoreError, Tx};
 use std::collections::{HashMap, HashSet};
 
@@ -116,28 +118,14 @@ impl Found {
         Self { count: 0, ids: Vec::new() }
     }
 
-    /// Looks for the processes that pass `is_wanted`, sorts them and cuts the page.
-    fn search(
-        context: &Context,
-        tx: &mut dyn Tx,
-        business: BusinessId,
-        among: Among<'_>,
-        mut page: Page,
-        is_wanted: impl Fn(&Candidate<'_>) -> bool,
-    ) -> Result<Self, OpError> {
+    /// Counts the matches, and looks for those of the page.
+    fn search(context: &Context, tx: &mut dyn Tx, search: &ProcessSearch<'_>, mut page: Page) -> Result<Self, OpError> {
         page.sort.retain(|key| process::is_sortable(&key.field));
-        let with_documents = page.sort.iter().any(|key| key.field != process::ID && key.field != NAME);
-        let mut rows = Vec::new();
-        rollcall_store::process::each_candidate(tx, business, among, with_documents, &mut |candidate| {
-            if is_wanted(&candidate) {
-                rows.push((candidate.id.get(), sort_values(&page, &candidate)?));
-            }
-            Ok(())
-        })?;
-        let count = rows.len();
+        let count = search.count(tx)?;
         let left = count.saturating_sub(page.start);
-        check_rows(context, page.limit.map_or(left, |limit| limit.min(left)))?;
-        let ids = page.take(rows, |(_, values)| values).into_iter().map(|(id, _)| id).collect();
+        let rows = page.limit.map_or(left, |limit| limit.min(left));
+        check_rows(context, rows)?;
+        let ids = if rows == 0 { Vec::new() } else { search.page(tx, &page.sort, page.start, rows)? };
         Ok(Self { count, ids })
     }
 
@@ -152,23 +140,6 @@ impl Found {
         out.raw("]}");
         Reply(out.finish())
     }
-}
-
-/// The values of a process that a page is sorted by.
-fn sort_values(page: &Page, candidate: &Candidate<'_>) -> Result<Object, StoreError> {
-    let document = match candidate.documents {
-        Some((fixed, extra)) => read(candidate.id, &format!("{{{fixed},{extra}}}"))?,
-        None => Object::new(),
-    };
-    let values = page.sort.iter().filter_map(|key| {
-        let value = match key.field.as_str() {
-            process::ID => Json::Int(candidate.id.get()),
-            NAME => candidate.name.into(),
-            field => document.get(field)?.clone(),
-        };
-        Some((key.field.clone(), value))
-    });
-    Ok(values.collect())
 }
 
 fn read(of: ProcessId, document: &str) -> Result<Object, StoreError> {
@@ -223,7 +194,10 @@ impl Serve for ListDetailsById {
         }
         let page = strict_page(self.page.as_ref())?;
         context.access.may_read(business)?;
-        let found = Found::search(context, tx, business, Among::Processes(&self.process_ids), page, |_| true)?;
+        let found = {
+            let search = ProcessSearch { process_ids: Some(&self.process_ids), ..ProcessSearch::of(business) };
+            Found::search(context, tx, &search, page)?
+        };
         let mut rows = HashMap::with_capacity(found.ids.len());
         rollcall_store::process::each_with_instance(tx, business, &found.ids, &mut |row, instance_name| {
             let mut out = JsonWriter::with_capacity(1536);
@@ -301,7 +275,7 @@ wire_input! {
         pub service_instance: OfInstances = "service_instance",
         /// The processes themselves.
         pub process: These = "process",
-        /// A filter over the fields of the processes; not supported yet.
+        /// A filter over the fields of the processes: a group of rules.
         pub property_filter: Json = "process_property_filter",
         /// The fields of the processes to answer beside their ids and names; empty: all.
         pub fields: Vec<String> = "fields",
@@ -379,11 +353,13 @@ impl Serve for ListRelated {
             let range = Reason::Range { min: 1, max: i64::MAX };
             return Err(Fault::new(Cause::ParamUnusable, "bk_biz_id").because(range).into());
         }
-        refuse_filters(&[("process_property_filter", &self.property_filter)])?;
+        let at = FieldPath::of("process_property_filter");
+        let filter = QueryFilter::parse(&self.property_filter, &at, process::shape, &context.zone);
+        let filter = filter.or_else(|faults| Failure::check(faults).map(|()| None))?;
         let page = strict_page(self.page.as_ref())?;
         let business = BusinessId(self.business_id);
         context.access.may_read(business)?;
-        let found = self.search(context, tx, business, page)?;
+        let found = self.search(context, tx, business, filter.as_ref(), page)?;
         let mut fields: HashSet<_> = self.fields.iter().map(String::as_str).collect();
         if !fields.is_empty() {
             fields.extend([process::ID, NAME, "bk_func_id"]);
@@ -419,34 +395,34 @@ impl Serve for ListRelated {
 }
 
 impl ListRelated {
-    /// Asks by the most telling condition and looks at the others in memory.
-    fn search(&self, context: &Context, tx: &mut dyn Tx, business: BusinessId, page: Page) -> Result<Found, OpError> {
-        let some = |ids: &[i64]| (!ids.is_empty()).then(|| ids.iter().copied().collect::<HashSet<_>>());
-        let mut modules = some(&self.module.ids);
+    fn search(
+        &self,
+        context: &Context,
+        tx: &mut dyn Tx,
+        business: BusinessId,
+        filter: Option<&QueryFilter>,
+        page: Page,
+    ) -> Result<Found, OpError> {
+        let some = |ids| Some(ids).filter(|ids: &&[i64]| !ids.is_empty());
+        let mut modules: Vec<i64> = self.module.ids.clone();
         if !self.set.ids.is_empty() {
             let of_sets = rollcall_store::module::ids_of_sets(tx, business, &self.set.ids)?;
-            modules = Some(match modules {
-                None => of_sets.into_iter().collect(),
-                Some(modules) => of_sets.into_iter().filter(|id| modules.contains(id)).collect(),
-            });
+            let named: HashSet<_> = self.module.ids.iter().collect();
+            modules = of_sets.into_iter().filter(|id| named.is_empty() || named.contains(id)).collect();
+            if modules.is_empty() {
+                return Ok(Found::nothing());
+            }
         }
-        if modules.as_ref().is_some_and(HashSet::is_empty) {
-            return Ok(Found::nothing());
-        }
-        let instances = some(&self.service_instance.ids);
-        let names: HashSet<_> = self.process.names.iter().map(String::as_str).collect();
-        let module_ids: Vec<_> = modules.iter().flatten().copied().collect();
-        let among = match (&self.process.ids[..], &self.service_instance.ids[..], &module_ids[..]) {
-            ([], [], []) => Among::All,
-            ([], [], modules) => Among::Modules(modules),
-            ([], instances, _) => Among::Instances(instances),
-            (processes, _, _) => Among::Processes(processes),
+        let names: Vec<_> = self.process.names.iter().map(String::as_str).collect();
+        let search = ProcessSearch {
+            business,
+            process_ids: some(&self.process.ids),
+            service_instance_ids: some(&self.service_instance.ids),
+            module_ids: some(&modules),
+            names: Some(&names[..]).filter(|names| !names.is_empty()),
+            filter,
         };
-        Found::search(context, tx, business, among, page, |candidate| {
-            modules.as_ref().is_none_or(|modules| modules.contains(&candidate.module_id.get()))
-                && instances.as_ref().is_none_or(|ids| ids.contains(&candidate.service_instance_id.get()))
-                && (names.is_empty() || names.contains(candidate.name))
-        })
+        Found::search(context, tx, &search, page)
     }
 }
 
