@@ -63,11 +63,7 @@ impl Request {
     fn process(self, id: i64) -> NewProcess {
         NewProcess {
             id: ProcessId(id),
-            keys: ProcessKeys {
-                name: format!("p{id}"),
-                func_name: "f".into(),
-                start_param: Some(format!("{id}")),
-            },
+            keys: ProcessKeys { name: format!("p{id}"), func_name: "f".into(), start_param: Some(format!("{id}")) },
             fixed_fields: "x".repeat(self.bytes),
             extra_fields: String::new(),
         }
