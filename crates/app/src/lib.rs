@@ -12,6 +12,7 @@ pub mod directory;
 mod error;
 mod host;
 mod journal;
+mod label;
 mod listing;
 mod module;
 mod object_attribute;

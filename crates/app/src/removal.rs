@@ -5,6 +5,7 @@ use crate::journal::{InstanceEntry, Journal};
 use crate::process_instance::{AuditedProcess, AuditedStates, ProcessAction, audit_detail};
 use rollcall_domain::id::{BusinessId, ProcessId, ServiceInstanceId};
 use rollcall_domain::json::{Json, Limits, parse};
+use rollcall_domain::service_instance::whole_document;
 use rollcall_store::event::EventKind;
 use rollcall_store::service_instance::LockedInstance;
 use rollcall_store::{StoreError, Tx};
@@ -48,7 +49,7 @@ pub(crate) fn remove(
             .iter()
             .map(|process| AuditedProcess { action: ProcessAction::Delete, id: process.id, name: &process.name })
             .collect();
-        let document = format!("{}}}", instance.document);
+        let document = whole_document(&instance.document, instance.labels.as_deref());
         let states = AuditedStates { before: Some(&document), ..AuditedStates::default() };
         journal.instance(InstanceEntry {
             business_id: business,

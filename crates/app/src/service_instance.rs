@@ -1,23 +1,27 @@
-//! Service instances: create_service_instance, list_service_instance, list_service_instance_detail (`instances` 10.1, 10.2, 10.5).
+//! Service instances: made, listed, renamed and removed (`instances` 10.1 to 10.8).
 
 use crate::access::{Granted, right};
 use crate::journal::{InstanceEntry, Journal};
+use crate::listing::business_of;
 use crate::operation::Serve;
 use crate::process_instance::{self as process, AuditedProcess, AuditedStates, Drafts, Owner, ProcessEntryWire};
-use crate::{Context, OpError, Reply};
+use crate::{Context, OpError, Reply, removal};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
-use rollcall_domain::json::{FieldPath, Json, JsonWriter, Schema};
+use rollcall_domain::json::{FieldPath, JsonWriter, Object, Schema};
+use rollcall_domain::label::{SelectorIn, Selectors};
 use rollcall_domain::page::{Page, PageIn};
 use rollcall_domain::service_instance::{self as rules, NewServiceInstance};
 use rollcall_domain::{process as process_rules, wire_input};
-use rollcall_store::Tx;
 use rollcall_store::event::EventKind;
 use rollcall_store::module::ModuleRow;
 use rollcall_store::sequence::{self, Sequence};
-use rollcall_store::service_instance::{self as store, Order, ServiceInstanceFilter};
-use std::collections::{HashMap, HashSet};
+use rollcall_store::service_instance::{
+    self as store, ListedInstance, LockedInstance, Order, Renaming, ServiceInstanceFilter,
+};
+use rollcall_store::{StoreError, Tx};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 wire_input! {
     /// What create_service_instance takes.
@@ -251,11 +255,12 @@ impl CreateInstances {
             .collect();
         let mut journal = Journal::default();
         for (instance, document) in &instances {
-            journal.created(EventKind::ServiceInstance, business_id, instance.id.get(), format!("{document}}}"));
+            let after = rules::whole_document(document, None);
+            journal.created(EventKind::ServiceInstance, business_id, instance.id.get(), after);
         }
         let made = process::apply_create(granted, context, tx, &owners, &mut journal)?;
         for ((instance, document), made) in instances.iter().zip(&made) {
-            let after = format!("{document}}}");
+            let after = rules::whole_document(document, None);
             let states = AuditedStates { after: Some(&after), ..AuditedStates::default() };
             journal.instance(InstanceEntry {
                 business_id,
@@ -291,8 +296,8 @@ wire_input! {
         pub host_ids: Vec<i64> = "bk_host_ids",
         /// A text that the name contains, its case counting.
         pub search_key: String = "search_key",
-        /// Labels to select by.
-        pub selectors: Json = "selectors",
+        /// What the labels must meet, all of it.
+        pub selectors: Vec<SelectorIn> = "selectors",
         /// The page; missing: everything, up to the server's limit.
         pub page: Option<PageIn> = "page",
     }
@@ -300,6 +305,8 @@ wire_input! {
 
 /// The most hosts a list may be asked for.
 const MAX_HOSTS: usize = 1000;
+/// The most rows of a page; more are answered only as far as an answer without a page goes.
+const MAX_PAGE: usize = 1000;
 
 impl Serve for ListInstances {
     fn output() -> Schema {
@@ -316,7 +323,7 @@ impl Serve for ListInstances {
         if self.business_id <= 0 {
             return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").into());
         }
-        refuse_selectors(&self.selectors)?;
+        let selectors = Selectors::read(&self.selectors)?;
         let business = BusinessId(self.business_id);
         context.access.may_read(business)?;
         let filter = ServiceInstanceFilter {
@@ -324,35 +331,122 @@ impl Serve for ListInstances {
             host_ids: (!self.host_ids.is_empty()).then(|| self.host_ids.iter().copied().map(HostId).collect()),
             ids: None,
             name_contains: self.search_key.clone(),
+            selectors,
         };
-        let count = store::count(tx, business, &filter)?;
-        let limit = match page.limit {
-            Some(limit) => limit,
-            None => bounded(context, "page", count)?,
-        };
-        let mut out = JsonWriter::with_capacity(64 + limit.min(count) * 384);
-        out.raw("{\"count\":").int(wide(count)).raw(",\"info\":[");
-        store::each_of_page(
-            tx,
-            business,
-            &filter,
-            order(&page, Order::Oldest),
-            (page.start, limit),
-            &mut |_, document| {
-                out.separate().raw(document).raw("}");
-            },
-        )?;
-        out.raw("]}");
-        Ok(Reply(out.finish()))
+        list(context, tx, business, &filter, &page)
     }
 }
 
-/// Labels are written and selected by in a later release; until then no selector can be honoured.
-fn refuse_selectors(selectors: &Json) -> Result<(), Fault> {
-    match selectors {
-        Json::Null => Ok(()),
-        Json::List(list) if list.is_empty() => Ok(()),
-        _ => Err(Fault::new(Cause::ParamInvalid, "selectors").because(Reason::NotSupportedYet)),
+/// A page of the instances that match.
+fn list(
+    context: &Context,
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    filter: &ServiceInstanceFilter,
+    page: &Page,
+) -> Result<Reply, OpError> {
+    let count = store::count(tx, business, filter)?;
+    let rows = rows_of(context, page, count)?;
+    let mut answer = open_list(count, rows);
+    let order = order(page, Order::Oldest);
+    store::each_of_page(tx, business, filter, order, (page.start, rows), &mut |row| push(&mut answer, &row))?;
+    answer.raw("]}");
+    Ok(Reply(answer.finish()))
+}
+
+/// How many rows a page may have: as many as were asked for, or as an answer may hold.
+fn rows_of(context: &Context, page: &Page, count: usize) -> Result<usize, Fault> {
+    match page.limit {
+        Some(limit) if limit <= MAX_PAGE => Ok(limit),
+        limit => {
+            let left = count.saturating_sub(page.start);
+            bounded(context, "page", limit.map_or(left, |limit| limit.min(left)))
+        }
+    }
+}
+
+fn open_list(count: usize, rows: usize) -> JsonWriter {
+    let mut out = JsonWriter::with_capacity(64 + rows.min(count) * 384);
+    out.raw("{\"count\":").int(wide(count)).raw(",\"info\":[");
+    out
+}
+
+fn push(out: &mut JsonWriter, row: &ListedInstance<'_>) {
+    rules::write_document(out.separate(), row.document, row.labels);
+    out.raw("}");
+}
+
+wire_input! {
+    /// What list_service_instance_by_host takes.
+    pub struct ListInstancesOfHost {
+        /// The business.
+        pub business_id: i64 = "bk_biz_id",
+        /// The host.
+        pub host_id: i64 = "bk_host_id",
+        /// A text that the name contains, its case counting.
+        pub search_key: String = "search_key",
+        /// What the labels must meet, all of it.
+        pub selectors: Vec<SelectorIn> = "selectors",
+        /// The page; missing: everything, up to the server's limit.
+        pub page: Option<PageIn> = "page",
+    }
+}
+
+impl Serve for ListInstancesOfHost {
+    fn output() -> Schema {
+        rules::schema([]).page_of()
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        if self.host_id == 0 {
+            return Err(Fault::new(Cause::InputInvalid, "bk_host_id").because(Reason::Blank).into());
+        }
+        let page = self.page.clone().unwrap_or_else(PageIn::none).unchecked()?;
+        let business = business_of(self.business_id)?;
+        let selectors = Selectors::read(&self.selectors)?;
+        context.access.may_read(business)?;
+        let filter = ServiceInstanceFilter {
+            host_ids: Some(vec![HostId(self.host_id)]),
+            name_contains: self.search_key.clone(),
+            selectors,
+            ..ServiceInstanceFilter::default()
+        };
+        list(context, tx, business, &filter, &page)
+    }
+}
+
+wire_input! {
+    /// What list_service_instance_by_set_template takes.
+    pub struct ListInstancesOfSetTemplate {
+        /// The business.
+        pub business_id: i64 = "bk_biz_id",
+        /// The set template whose sets' modules the instances are in.
+        pub set_template_id: i64 = "set_template_id",
+        /// The page: 1 to 1000 rows, or 999999999 for everything, up to the server's limit. Its sort does not count.
+        pub page: Option<PageIn> = "page",
+    }
+}
+
+impl Serve for ListInstancesOfSetTemplate {
+    fn output() -> Schema {
+        rules::schema([]).page_of()
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let page = self.page.clone().unwrap_or_else(PageIn::none).strict(Cause::PageIllegal)?;
+        if self.set_template_id == 0 {
+            return Err(Fault::new(Cause::Omitted, "set_template_id").into());
+        }
+        let business = business_of(self.business_id)?;
+        context.access.may_read(business)?;
+        let count = store::count_of_set_template(tx, business, self.set_template_id)?;
+        let rows = rows_of(context, &page, count)?;
+        let mut answer = open_list(count, rows);
+        store::each_of_set_template(tx, business, self.set_template_id, (page.start, rows), &mut |row| {
+            push(&mut answer, &row);
+        })?;
+        answer.raw("]}");
+        Ok(Reply(answer.finish()))
     }
 }
 
@@ -397,8 +491,8 @@ wire_input! {
         pub host_ids: Vec<i64> = "bk_host_list",
         /// Only these instances; an empty list matches none.
         pub ids: Option<Vec<i64>> = "service_instance_ids",
-        /// Labels to select by.
-        pub selectors: Json = "selectors",
+        /// What the labels must meet, all of it.
+        pub selectors: Vec<SelectorIn> = "selectors",
         /// The page: 1 to 1000 rows.
         pub page: Option<PageIn> = "page",
     }
@@ -422,7 +516,7 @@ impl Serve for ListInstanceDetails {
             let reason = Reason::Exclusive { other: "bk_host_list" };
             return Err(Fault::new(Cause::ParamInvalid, "bk_host_id").because(reason).into());
         }
-        refuse_selectors(&self.selectors)?;
+        let selectors = Selectors::read(&self.selectors)?;
         let business = BusinessId(self.business_id);
         context.access.may_read(business)?;
         let hosts = if self.host_id != 0 { vec![self.host_id] } else { self.host_ids.clone() };
@@ -431,13 +525,16 @@ impl Serve for ListInstanceDetails {
             host_ids: (!hosts.is_empty()).then(|| hosts.into_iter().map(HostId).collect()),
             ids: self.ids.as_ref().map(|ids| ids.iter().copied().map(ServiceInstanceId).collect()),
             name_contains: String::new(),
+            selectors,
         };
         let count = store::count(tx, business, &filter)?;
         let (mut ids, mut documents) = (Vec::new(), Vec::new());
         let rows = (page.start, page.limit.unwrap_or(1000));
-        store::each_of_page(tx, business, &filter, order(&page, Order::Newest), rows, &mut |id, document| {
-            ids.push(id);
-            documents.push(document.to_owned());
+        store::each_of_page(tx, business, &filter, order(&page, Order::Newest), rows, &mut |row| {
+            ids.push(row.id);
+            let mut document = JsonWriter::with_capacity(row.document.len() + 64);
+            rules::write_document(&mut document, row.document, row.labels);
+            documents.push(document.finish());
         })?;
         let mut processes: HashMap<ServiceInstanceId, JsonWriter> = HashMap::with_capacity(ids.len());
         rollcall_store::process::each_of_instances(tx, business, &ids, &mut |row| {
@@ -454,6 +551,232 @@ impl Serve for ListInstanceDetails {
                 Some(list) => out.raw("[").raw(&list.finish()).raw("]}"),
                 None => out.raw("null}"),
             };
+        }
+        out.raw("]}");
+        Ok(Reply(out.finish()))
+    }
+}
+
+/// Of a business that a request has to name and does not.
+pub(crate) fn no_business() -> OpError {
+    Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Range { min: 1, max: i64::MAX }).into()
+}
+
+/// Refuses a list of items that is empty, or longer than one call may carry.
+pub(crate) fn check_count(
+    path: &'static str,
+    what: &'static str,
+    count: usize,
+    max: usize,
+    empty: Cause,
+) -> Result<(), Fault> {
+    if count == 0 {
+        return Err(Fault::new(empty, path).because(Reason::Blank));
+    }
+    if count > max {
+        return Err(Fault::new(Cause::TooMany, path).named(what).with(max).because(Reason::TooMany { max }));
+    }
+    Ok(())
+}
+
+/// What is wrong with ids of which only some were found.
+pub(crate) fn find_absent(path: &'static str, ids: &[i64], found: &[LockedInstance]) -> Vec<Fault> {
+    let found: HashSet<_> = found.iter().map(|instance| instance.id.get()).collect();
+    let absent = ids.iter().enumerate().filter(|(_, id)| !found.contains(id));
+    absent
+        .map(|(i, id)| {
+            let reason = Reason::Absent { value: id.to_string() };
+            Fault::new(Cause::ParamInvalid, FieldPath::of(path).index(i)).named(path).because(reason)
+        })
+        .collect()
+}
+
+/// A change of an instance itself: its states as whole JSON texts, and the changed members.
+pub(crate) struct Changed<'a> {
+    pub(crate) business_id: BusinessId,
+    pub(crate) instance: &'a LockedInstance,
+    pub(crate) after: String,
+    /// JSON text.
+    pub(crate) update_fields: String,
+}
+
+impl Changed<'_> {
+    /// Tells of it: an entry, and an event unless nothing is different.
+    pub(crate) fn tell(self, journal: &mut Journal) {
+        let Self { business_id, instance, after, update_fields } = self;
+        let before = rules::whole_document(&instance.document, instance.labels.as_deref());
+        let states = AuditedStates { before: Some(&before), after: Some(&after), update_fields: Some(&update_fields) };
+        journal.instance(InstanceEntry {
+            business_id,
+            action: "update",
+            id: instance.id,
+            name: &instance.name,
+            detail: process::audit_detail(Some(states), instance.host_id, &[]),
+        });
+        if before != after {
+            journal.updated(EventKind::ServiceInstance, business_id, instance.id.get(), before, after);
+        }
+    }
+}
+
+wire_input! {
+    /// What the renaming of service instances takes.
+    pub struct RenameInstances {
+        /// The business.
+        pub business_id: i64 = "bk_biz_id",
+        /// 1 to 100 instances; of an instance that stands there twice, the last name counts.
+        pub data: Vec<RenamingWire> = "data",
+    }
+}
+
+wire_input! {
+    /// One instance of a renaming.
+    pub struct RenamingWire {
+        /// The instance; one that is not there is left out.
+        pub id: i64 = "service_instance_id",
+        /// The `name`, 1 to 256 bytes, and nothing else.
+        pub update: Object = "update",
+    }
+}
+
+impl RenameInstances {
+    /// The names, by instance.
+    fn names(&self) -> Result<BTreeMap<ServiceInstanceId, &str>, Failure> {
+        let (mut names, mut faults) = (BTreeMap::new(), Vec::new());
+        for (i, entry) in self.data.iter().enumerate() {
+            let at = FieldPath::of("data").index(i);
+            if entry.id <= 0 {
+                let range = Reason::Range { min: 1, max: i64::MAX };
+                faults.push(Fault::new(Cause::ParamInvalid, at.field("service_instance_id")).because(range));
+            }
+            match rules::read_new_name(&entry.update, &at.field("update")) {
+                Ok(name) => {
+                    names.insert(ServiceInstanceId(entry.id), name);
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Failure::check(faults)?;
+        Ok(names)
+    }
+}
+
+impl Serve for RenameInstances {
+    fn output() -> Schema {
+        Schema::Null
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        if self.business_id <= 0 {
+            return Err(no_business());
+        }
+        let granted = context.access.require::<right::EditServiceInstance>(BusinessId(self.business_id))?;
+        let max = rules::MAX_RENAMED_PER_CALL;
+        check_count("data", "update service instances", self.data.len(), max, Cause::ParamInvalid)?;
+        let names = self.names()?;
+        let business_id = granted.business();
+        let ids: Vec<_> = names.keys().copied().collect();
+        let (time, user) = (context.time_text(), context.caller.user.as_str());
+        let mut journal = Journal::default();
+        let mut renamings = Vec::with_capacity(ids.len());
+        for instance in store::lock_many(tx, business_id, &ids)? {
+            let name = names[&instance.id];
+            let document = rules::renamed_document(&instance.document, name, user, &time)
+                .ok_or_else(|| StoreError::Unreadable("a service instance's document".into()))?;
+            let mut update_fields = JsonWriter::default();
+            update_fields.raw("{").key("name").text(name).raw("}");
+            let changed = Changed {
+                business_id,
+                instance: &instance,
+                after: rules::whole_document(&document, instance.labels.as_deref()),
+                update_fields: update_fields.finish(),
+            };
+            changed.tell(&mut journal);
+            renamings.push(Renaming { id: instance.id, name: name.to_owned(), document });
+        }
+        // Instances that are not there are left out without a word (`instances` D4).
+        if !renamings.is_empty() {
+            store::rename(tx, business_id, &renamings)?;
+            journal.write(context, tx)?;
+        }
+        Ok(Reply::null())
+    }
+}
+
+wire_input! {
+    /// What delete_service_instance takes.
+    pub struct DeleteInstances {
+        /// The business.
+        pub business_id: i64 = "bk_biz_id",
+        /// 1 to 500 instances, each once.
+        pub ids: Vec<i64> = "service_instance_ids",
+    }
+}
+
+impl Serve for DeleteInstances {
+    fn output() -> Schema {
+        Schema::Null
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        // A caller without the right learns nothing, not even what is wrong with the request.
+        let granted = match self.business_id {
+            ..=0 => None,
+            stated => Some(context.access.require::<right::DeleteServiceInstance>(BusinessId(stated))?),
+        };
+        const PATH: &str = "service_instance_ids";
+        check_count(PATH, "delete service instances", self.ids.len(), rules::MAX_DELETED_PER_CALL, Cause::NotSet)?;
+        let business_id = granted.ok_or_else(no_business)?.business();
+        let ids: Vec<_> = self.ids.iter().copied().map(ServiceInstanceId).collect();
+        let instances = store::lock_many(tx, business_id, &ids)?;
+        let mut faults = find_absent(PATH, &self.ids, &instances);
+        let mut first_at = HashMap::new();
+        for (i, id) in self.ids.iter().enumerate() {
+            let at = FieldPath::of(PATH).index(i);
+            if let Some(other) = first_at.get(id) {
+                let reason = Reason::TakenInRequest { value: id.to_string(), other: FieldPath::clone(other) };
+                faults.push(Fault::new(Cause::ParamInvalid, at).named(PATH).because(reason));
+            } else {
+                first_at.insert(id, at);
+            }
+        }
+        Failure::check(faults)?;
+        let mut journal = Journal::default();
+        removal::remove(tx, business_id, &instances, &mut journal)?;
+        journal.write(context, tx)?;
+        Ok(Reply::null())
+    }
+}
+
+wire_input! {
+    /// What the search for hosts without service instance takes.
+    pub struct ListHostsWithout {
+        /// The business.
+        pub business_id: i64 = "bk_biz_id",
+        /// The module whose hosts are meant.
+        pub module_id: i64 = "bk_module_id",
+        /// Only these of them; empty: all.
+        pub host_ids: Vec<i64> = "bk_host_ids",
+    }
+}
+
+impl Serve for ListHostsWithout {
+    fn output() -> Schema {
+        Schema::object([("bk_host_ids", Schema::Integer.list())])
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let missing = [("bk_biz_id", self.business_id), ("bk_module_id", self.module_id)];
+        let faults = missing.into_iter().filter(|(_, id)| *id <= 0).map(|(field, _)| Fault::new(Cause::NotSet, field));
+        Failure::check(faults.collect())?;
+        let business = BusinessId(self.business_id);
+        context.access.may_read(business)?;
+        let only = (!self.host_ids.is_empty()).then_some(self.host_ids.as_slice());
+        let hosts = store::hosts_without(tx, business, ModuleId(self.module_id), only)?;
+        let mut out = JsonWriter::with_capacity(32 + hosts.len() * 8);
+        out.raw("{").key("bk_host_ids").raw("[");
+        for host in hosts {
+            out.separate().int(host);
         }
         out.raw("]}");
         Ok(Reply(out.finish()))

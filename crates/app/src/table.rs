@@ -3,8 +3,8 @@
 use crate::access::Action;
 use crate::operation::{EsbForm, Method, Operation, Weight};
 use crate::{
-    business, host, module, object_attribute, process_instance as process, service_category, service_instance, set,
-    topology, transfer,
+    business, host, label, module, object_attribute, process_instance as process, service_category, service_instance,
+    set, topology, transfer,
 };
 use rollcall_domain::fault::Cause;
 
@@ -31,6 +31,98 @@ pub fn operations() -> Vec<Operation> {
             Weight::Scan,
         )
         .post("/findmany/proc/service_instance/details"),
+        Operation::new::<service_instance::ListInstancesOfHost>(
+            "list_service_instance_by_host",
+            "List the service instances of a host in a business",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service_instance/with_host"),
+        Operation::new::<service_instance::ListInstancesOfSetTemplate>(
+            "list_service_instance_by_set_template",
+            "List the service instances in the modules of a set template",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service/set_template/list_service_instance/biz/{bk_biz_id}")
+        .number_or("bk_biz_id", Cause::ParamUnusable),
+        Operation::new::<service_instance::RenameInstances>(
+            "put_updatemany_proc_service_instance_biz",
+            "Rename service instances",
+            Weight::Write,
+        )
+        .at(Method::Put, "/updatemany/proc/service_instance/biz/{bk_biz_id}")
+        .number_or("bk_biz_id", Cause::ParamUnusable)
+        .backend_only()
+        .needs(Action::EditServiceInstance),
+        Operation::new::<service_instance::DeleteInstances>(
+            "delete_service_instance",
+            "Remove service instances with their processes",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/deletemany/proc/service_instance")
+        .needs(Action::DeleteServiceInstance),
+        Operation::new::<service_instance::ListHostsWithout>(
+            "post_findmany_proc_host_with_no_service_instance",
+            "The hosts of a module that have no service instance there",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/host/with_no_service_instance")
+        .backend_only(),
+        // Labels of service instances
+        Operation::new::<label::AddLabels>(
+            "add_label_for_service_instance",
+            "Add labels to service instances",
+            Weight::Write,
+        )
+        .post("/createmany/proc/service_instance/labels")
+        .needs(Action::EditServiceInstance),
+        Operation::new::<label::RemoveLabels>(
+            "remove_label_from_service_instance",
+            "Remove labels from service instances; one of the two rights is enough",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/deletemany/proc/service_instance/labels")
+        .needs(Action::DeleteServiceInstance)
+        .needs(Action::EditServiceInstance),
+        Operation::new::<label::ReplaceLabels>(
+            "post_updatemany_proc_service_instance_labels",
+            "Replace all labels of service instances",
+            Weight::Write,
+        )
+        .post("/updatemany/proc/service_instance/labels")
+        .backend_only()
+        .needs(Action::EditServiceInstance),
+        Operation::new::<label::AggregateLabels>(
+            "post_findmany_proc_service_instance_labels_aggregation",
+            "The labels of all service instances of a business or a module: the values of each key",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service_instance/labels/aggregation")
+        .backend_only(),
+        // The same reads for callers who come from a business set. There are none yet: what counts is the business in the body.
+        Operation::new::<service_instance::ListInstances>(
+            "post_findmany_proc_biz_set_service_instance",
+            "As list_service_instance; the business in the body says what may be read",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/biz_set/{bk_biz_set_id}/service_instance")
+        .numbers(&["bk_biz_set_id"])
+        .backend_only(),
+        Operation::new::<service_instance::ListInstancesOfHost>(
+            "post_findmany_proc_biz_set_service_instance_with_host",
+            "As list_service_instance_by_host; the business in the body says what may be read",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/biz_set/{bk_biz_set_id}/service_instance/with_host")
+        .numbers(&["bk_biz_set_id"])
+        .backend_only(),
+        Operation::new::<label::AggregateLabels>(
+            "post_findmany_proc_biz_set__service_instance_labels_aggregation",
+            "As the aggregation of labels; the business in the body says what may be read",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/biz_set/{bk_biz_set_id}/service_instance/labels/aggregation")
+        .numbers(&["bk_biz_set_id"])
+        .backend_only(),
         // Processes of service instances
         Operation::new::<process::CreateProcesses>(
             "create_process_instance",

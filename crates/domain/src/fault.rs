@@ -16,6 +16,8 @@ pub enum Cause {
     ParamInvalid,
     /// A value that had to be an integer is none (ids in paths).
     NotInteger,
+    /// A field that may not be left out is.
+    Omitted,
     /// A value that is needed is missing, or a list that may not be empty is.
     NotSet,
     /// A value cannot be used or names nothing.
@@ -119,6 +121,8 @@ pub enum Reason {
     Blank,
     /// Outside of the numbers allowed, both ends included.
     Range { min: i64, max: i64 },
+    /// Fewer or more items than allowed, both ends included.
+    Count { min: usize, max: usize },
     /// Longer than so many bytes.
     TooLong { max_bytes: usize },
     /// Not one of the values allowed.

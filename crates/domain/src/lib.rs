@@ -11,6 +11,7 @@ pub mod fault;
 pub mod host;
 pub mod id;
 pub mod json;
+pub mod label;
 pub mod model;
 pub mod module;
 pub mod moment;

@@ -1,13 +1,17 @@
 //! Service instances: limits, names, the wire document (`instances` 1.1, §7).
 
 use crate::bind_info::HostAddresses;
-use crate::fault::{Cause, Fault, Reason};
+use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::id::{BusinessId, HostId, ModuleId, SUPPLIER_ACCOUNT, ServiceInstanceId};
-use crate::json::{FieldPath, JsonWriter, Schema};
+use crate::json::{FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
 use crate::process::ProcessDraft;
 
 /// The most instances one call of create_service_instance carries.
 pub const MAX_PER_CALL: usize = 100;
+/// The most instances one call renames.
+pub const MAX_RENAMED_PER_CALL: usize = 100;
+/// The most instances one call removes.
+pub const MAX_DELETED_PER_CALL: usize = 500;
 /// The most processes inside the instances of one call.
 pub const MAX_PROCESSES_PER_CALL: usize = 10_000;
 /// The longest name a caller may give, in bytes.
@@ -49,17 +53,60 @@ pub struct NewServiceInstance<'a> {
 }
 
 impl NewServiceInstance<'_> {
-    /// The wire document: an object without its closing brace, so that lists can add members.
+    /// The stored document: the wire object without its labels and its closing brace, see [`whole_document`].
     pub fn document(&self) -> String {
         let mut out = JsonWriter::with_capacity(384);
         out.raw("{").key("bk_biz_id").int(self.business_id.get()).key("id").int(self.id.get());
-        out.key("name").text(self.name).key("labels").raw("null").key("service_template_id").int(0);
+        out.key("name").text(self.name).key("service_template_id").int(0);
         out.key("bk_host_id").int(self.host_id.get()).key("bk_module_id").int(self.module_id.get());
         out.key("creator").text(self.user).key("modifier").text(self.user);
         out.key("create_time").text(self.time).key("last_time").text(self.time);
         out.key("bk_supplier_account").text(SUPPLIER_ACCOUNT);
         out.finish()
     }
+}
+
+/// The wire object of a stored document and the JSON text of its labels.
+pub fn whole_document(document: &str, labels: Option<&str>) -> String {
+    let mut out = JsonWriter::with_capacity(document.len() + 16 + labels.map_or(4, str::len));
+    write_document(&mut out, document, labels);
+    out.raw("}");
+    out.finish()
+}
+
+/// The same into an answer, still without its closing brace, so that lists can add members.
+pub fn write_document(out: &mut JsonWriter, document: &str, labels: Option<&str>) {
+    out.raw(document).raw(",\"labels\":").raw(labels.unwrap_or("null"));
+}
+
+/// The name in one `update` of a renaming: the only member it may have.
+pub fn read_new_name<'a>(update: &'a Object, at: &FieldPath) -> Result<&'a str, Fault> {
+    if let Some((key, _)) = update.iter().find(|(key, _)| *key != "name") {
+        return Err(Fault::new(Cause::ParamInvalid, at.field(&quoted(key))).because(Reason::UnknownKey));
+    }
+    let at = at.field("name");
+    let bad = |reason| Err(Fault::new(Cause::ParamInvalid, at.clone()).because(reason));
+    match update.get("name") {
+        None | Some(Json::Null) => bad(Reason::Blank),
+        Some(Json::Text(name)) if name.is_empty() => bad(Reason::Blank),
+        Some(Json::Text(name)) => check_name(name, at).map(|()| name.as_str()),
+        Some(_) => bad(Reason::NeedsText),
+    }
+}
+
+/// A stored document with another name; `None` when the text is none.
+pub fn renamed_document(document: &str, name: &str, user: &str, time: &str) -> Option<String> {
+    let whole = format!("{document}}}");
+    let Ok(Json::Object(mut members)) = parse(whole.as_bytes(), Limits::default()) else { return None };
+    for (key, value) in [("name", name), ("modifier", user), ("last_time", time)] {
+        members.insert(key, value.into());
+    }
+    let mut out = JsonWriter::with_capacity(document.len() + name.len());
+    out.raw("{");
+    for (key, value) in members.iter() {
+        out.key(key).value(value);
+    }
+    Some(out.finish())
 }
 
 /// The shape of a service instance in answers, with further members behind it.
@@ -89,7 +136,6 @@ pub fn schema<const N: usize>(more: [(&'static str, Schema); N]) -> Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::{Limits, parse};
     use crate::process::read_draft;
 
     /// `instances E27` to `E32`, the ruling on legacy ports of `design` §4.
@@ -110,6 +156,25 @@ mod tests {
         check("10.0.0.1,10.0.0.2", "", &with(row), "10.0.0.1,10.0.0.2_nginx_80");
         check("", "fe80::1", &with(row), "fe80::1_nginx_80");
         check("10.0.0.1", "", &with(r#","port":"8008,8443""#), "10.0.0.1_nginx_8008");
+    }
+
+    #[test]
+    fn a_document_takes_labels_and_another_name() {
+        let id = |id| (ServiceInstanceId(id), BusinessId(id), ModuleId(id), HostId(id));
+        let (id, business_id, module_id, host_id) = id(7);
+        let made =
+            NewServiceInstance { id, business_id, module_id, host_id, name: "a", user: "u", time: "t" }.document();
+        let renamed = renamed_document(&made, "b\"", "other", "later").unwrap();
+        let read = |text: String| parse(text.as_bytes(), Limits::default()).unwrap().as_object().unwrap().clone();
+        let whole = read(whole_document(&renamed, Some(r#"{"k":"v"}"#)));
+        let text = |key: &str| whole.get(key).and_then(Json::as_text);
+        assert_eq!(
+            ["name", "creator", "modifier", "create_time", "last_time"].map(text),
+            [Some("b\""), Some("u"), Some("other"), Some("t"), Some("later")]
+        );
+        assert_eq!(whole.get("labels").unwrap().to_string(), r#"{"k":"v"}"#);
+        assert_eq!(read(whole_document(&made, None)).get("labels"), Some(&Json::Null));
+        assert_eq!(whole.len(), 12);
     }
 
     #[test]

@@ -32,6 +32,7 @@ numbers! {
         BodyUnreadable => (1_199_004, "the request body cannot be read: {0}", "请求体读取出错：{0}"),
         InputInvalid => (1_199_003, "the input is not acceptable: {0}", "传入内容不可用：{0}"),
         ParamInvalid => (1_199_006, "parameter {0} failed validation", "参数 {0} 校验未通过"),
+        Omitted => (1_199_008, "{0} cannot be left out", "{0} 不能缺省"),
         NotInteger => (1_199_009, "{0} must be an integer", "{0} 应为整数"),
         NotSet => (1_199_010, "{0} is not set", "{0} 未设置"),
         ParamUnusable => (1_199_011, "{0} is invalid or does not exist", "{0} 不可用或不存在"),
@@ -160,6 +161,9 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::NeedsObject => plain("must be an object", "应为对象"),
         Reason::Blank => plain("must not be empty", "不能为空"),
         Reason::Range { min, max } => say(format!("must be {min} to {max}"), format!("应在 {min} 到 {max} 之间")),
+        Reason::Count { min, max } => {
+            say(format!("must hold {min} to {max} items"), format!("元素个数应在 {min} 到 {max} 之间"))
+        }
         Reason::TooLong { max_bytes } => {
             say(format!("longer than {max_bytes} bytes"), format!("超过 {max_bytes} 字节"))
         }

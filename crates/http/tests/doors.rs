@@ -322,6 +322,9 @@ fn g27_every_need_refuses_who_lacks_it() {
         if operation.name == "transfer_host_module" {
             body["bk_module_id"] = json!([1]);
         }
+        if operation.name == "put_updatemany_proc_service_instance_biz" {
+            body["data"] = json!([]);
+        }
         let answer = app.call_as("nobody", operation.name, body);
         answer.fails_with(9_900_403);
         let permission = answer.json()["permission"].clone();

@@ -70,6 +70,74 @@ const CASES: &[Case] = &[
         let place = Place::with_instances(app, 1, count);
         json!({"bk_biz_id": place.business, "service_instance_ids": place.instances, "page": {"start": 0, "limit": 100}})
     }),
+    case("list_service_instance", "selected by name and labels", [2, 2], [1, 100], |app, count| {
+        let place = Place::with_labels(app, count);
+        json!({"bk_biz_id": place.business, "search_key": "p", "page": {"limit": 100},
+            "selectors": [{"key": "env", "operator": "exists"}]})
+    }),
+    case("list_service_instance_by_host", "instances", [2, 2], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, 1);
+        place.more_instances(app, count);
+        json!({"bk_biz_id": place.business, "bk_host_id": place.hosts[0]})
+    }),
+    case("list_service_instance_by_set_template", "without template", [2, 2], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 1);
+        json!({"bk_biz_id": place.business, "set_template_id": 5, "page": {"limit": 100}})
+    }),
+    case("put_updatemany_proc_service_instance_biz", "instances", [4, 6], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 1);
+        let data = place.instances.iter().map(|id| json!({"service_instance_id": id, "update": {"name": "n"}}));
+        json!({"bk_biz_id": place.business, "data": data.collect::<Vec<_>>()})
+    }),
+    case("delete_service_instance", "instances", [6, 9], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 2);
+        json!({"bk_biz_id": place.business, "service_instance_ids": place.instances})
+    }),
+    case("delete_service_instance", "processes", [6, 9], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        json!({"bk_biz_id": place.business, "service_instance_ids": place.instances})
+    }),
+    case("post_findmany_proc_host_with_no_service_instance", "hosts", [1, 1], [1, 100], |app, count| {
+        let place = Place::with_hosts(app, count);
+        json!({"bk_biz_id": place.business, "bk_module_id": place.module, "bk_host_ids": place.hosts})
+    }),
+    case("add_label_for_service_instance", "instances", [4, 6], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 1);
+        json!({"bk_biz_id": place.business, "instance_ids": place.instances, "labels": {"env": "prod"}})
+    }),
+    case("remove_label_from_service_instance", "instances", [4, 6], [1, 100], |app, count| {
+        let place = Place::with_labels(app, count);
+        json!({"bk_biz_id": place.business, "instance_ids": place.instances, "keys": ["env"]})
+    }),
+    case("post_updatemany_proc_service_instance_labels", "instances", [4, 6], [1, 100], |app, count| {
+        let place = Place::with_labels(app, count);
+        json!({"bk_biz_id": place.business, "instance_ids": place.instances, "labels": {"zone": "a"}})
+    }),
+    case(
+        "post_findmany_proc_service_instance_labels_aggregation",
+        "instances",
+        [1, 1],
+        [1, 100],
+        |app, count| json!({"bk_biz_id": Place::with_labels(app, count).business}),
+    ),
+    case(
+        "post_findmany_proc_biz_set_service_instance",
+        "instances",
+        [2, 2],
+        [1, 100],
+        |app, count| json!({"bk_biz_set_id": 1, "bk_biz_id": Place::with_instances(app, count, 1).business}),
+    ),
+    case("post_findmany_proc_biz_set_service_instance_with_host", "instances", [2, 2], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 1);
+        json!({"bk_biz_set_id": 1, "bk_biz_id": place.business, "bk_host_id": place.hosts[0]})
+    }),
+    case(
+        "post_findmany_proc_biz_set__service_instance_labels_aggregation",
+        "instances",
+        [1, 1],
+        [1, 100],
+        |app, count| json!({"bk_biz_set_id": 1, "bk_biz_id": Place::with_labels(app, count).business}),
+    ),
     case("create_process_instance", "processes", [7, 9], [1, 100], |app, count| {
         let place = Place::with_instances(app, 1, 1);
         json!({"bk_biz_id": place.business, "service_instance_id": place.instances[0], "processes": processes("new", count)})
@@ -397,5 +465,20 @@ impl Place {
         let listed = app.post(&path, body).data();
         let rows = listed["info"].as_array().unwrap().iter();
         rows.map(|row| row["process"]["bk_process_id"].as_i64().unwrap()).collect()
+    }
+
+    /// More instances on the first host.
+    fn more_instances(&self, app: &TestApp, count: usize) {
+        let instances = vec![instance(self.hosts[0], 1); count];
+        let made = json!({"bk_biz_id": self.business, "bk_module_id": self.module, "instances": instances});
+        app.post("/create/proc/service_instance", made).data();
+    }
+
+    /// The same, with labels.
+    fn with_labels(app: &TestApp, count: usize) -> Self {
+        let place = Self::with_instances(app, count, 1);
+        let labels = json!({"bk_biz_id": place.business, "instance_ids": place.instances, "labels": {"env": "test"}});
+        app.post("/updatemany/proc/service_instance/labels", labels).data();
+        place
     }
 }

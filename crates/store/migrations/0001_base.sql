@@ -97,7 +97,8 @@ CREATE TABLE service_instance (
     host_id BIGINT NOT NULL,
     service_template_id BIGINT NOT NULL,
     name {text} NOT NULL,
-    document {text} NOT NULL
+    document {text} NOT NULL,
+    labels {text}
     {business key}
 ){by business};
 {only postgres} CREATE TABLE service_instance_locator (
@@ -107,6 +108,7 @@ CREATE TABLE service_instance (
 CREATE INDEX service_instance_business ON service_instance (business_id, id);
 CREATE INDEX service_instance_module ON service_instance (business_id, module_id, id);
 CREATE INDEX service_instance_host ON service_instance (business_id, host_id, module_id, id);
+CREATE INDEX service_instance_labels ON service_instance (business_id, id) WHERE labels IS NOT NULL;
 
 CREATE TABLE process (
     id {key in business},

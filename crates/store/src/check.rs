@@ -559,6 +559,11 @@ const DOCUMENTED: &[Documented] = &[
         ],
     },
     Documented {
+        table: "service_instance",
+        rows: "SELECT id, labels FROM service_instance WHERE labels IS NOT NULL",
+        members: &[],
+    },
+    Documented {
         table: "process",
         rows:
             "SELECT id, '{' || fixed_fields || ',' || extra_fields || '}', id, business_id, service_instance_id, name,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `column {in $n}`, `column {not in $n}` | the column is one, or none, of the values of a list given as one parameter |
 //! | `{has column $n}` | the column contains the text, its case counting; "" is in every text |
+//! | `{selected $n}` | the `labels` of a service instance meet the selectors in a JSON text, see [`rollcall_domain::label`] |
 //! | `{for update}` | at the end of a query: nobody else changes these rows until the end of the transaction |
 //! | `{only postgres}` | at the beginning: elsewhere the statement does nothing |
 //! | `{service_instance_locator}` | the table that tells the business of a service instance by its id |
@@ -129,6 +130,23 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     }
     if let Some((column, n)) = mark.strip_prefix("has ").and_then(|rest| rest.split_once(" $")) {
         return Some(pick(format!("instr({column}, ${n}) > 0"), format!("strpos({column}, ${n}) > 0")));
+    }
+    if let Some(n) = mark.strip_prefix("selected $") {
+        // No selector may be found that is not met: one that is a complement while the label fits, or one that is none while it does not.
+        return Some(pick(
+            format!(
+                "NOT EXISTS (SELECT 1 FROM json_each(${n}) selector WHERE selector.value ->> 'is_complement' = EXISTS (
+                    SELECT 1 FROM json_each(labels) label WHERE label.key = selector.value ->> 'key'
+                    AND (selector.value -> 'values' IS NULL
+                        OR label.value IN (SELECT one.value FROM json_each(selector.value -> 'values') one))))"
+            ),
+            format!(
+                "NOT EXISTS (SELECT 1 FROM jsonb_array_elements(${n}::text::jsonb) selector(value)
+                    WHERE (selector.value ->> 'is_complement')::boolean = coalesce(
+                        jsonb_exists(labels::jsonb, selector.value ->> 'key') AND (selector.value -> 'values' IS NULL
+                            OR selector.value -> 'values' @> (labels::jsonb -> (selector.value ->> 'key'))), false))"
+            ),
+        ));
     }
     let fixed = |sqlite: &str, postgres: &str| Some(pick(sqlite.to_owned(), postgres.to_owned()));
     match mark {

@@ -2,49 +2,88 @@
 
 use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId};
+use rollcall_domain::label::Selectors;
 use rollcall_domain::service_instance::NewServiceInstance;
 
-/// The count and the pages of one combination of filters. `$1` is the business, `$2` a text to look for in the name; behind them
-/// come the values of the filters in the order module, hosts, instances, then limit and offset.
+/// The count and the pages of one combination of filters. `$1` is the business; behind it come the values of the filters in the order
+/// module, hosts, instances, then, as far as they are asked for, a text in the name and selectors, then limit and offset. The numbers
+/// are those of the parameters behind the filters.
 macro_rules! filtered {
-    ($filter:literal, $limit:literal) => {
+    ($filter:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
         Filtered {
-            count: concat!("SELECT count(*) FROM service_instance WHERE business_id = $1 AND {has name $2}", $filter),
+            plain: filtered!(@list ("WHERE business_id = $1", $filter), $a, $b),
+            named: filtered!(@list ("WHERE business_id = $1", $filter, " AND {has name $", $a, "}"), $b, $c),
+            selected: filtered!(@list ("WHERE business_id = $1", $filter, " AND {has name $", $a, "} AND {selected $", $b, "}"),
+                $c, $d),
+        }
+    };
+    (@list $where:tt, $limit:literal, $offset:literal) => {
+        List {
+            count: filtered!(@concat "SELECT count(*) FROM service_instance ", $where, "", "", "", "", ""),
             pages: [
-                filtered!(@page $filter, $limit, "id"),
-                filtered!(@page $filter, $limit, "id DESC"),
-                filtered!(@page $filter, $limit, "name, id"),
-                filtered!(@page $filter, $limit, "name DESC, id DESC"),
+                filtered!(@page $where, "id", $limit, $offset),
+                filtered!(@page $where, "id DESC", $limit, $offset),
+                filtered!(@page $where, "name, id", $limit, $offset),
+                filtered!(@page $where, "name DESC, id DESC", $limit, $offset),
             ],
         }
     };
-    (@page $filter:literal, $limit:literal, $order:literal) => {
-        concat!("SELECT id, document FROM service_instance WHERE business_id = $1 AND {has name $2}", $filter,
-            " ORDER BY ", $order, $limit)
+    (@page $where:tt, $order:literal, $limit:literal, $offset:literal) => {
+        filtered!(@concat "SELECT id, document, labels FROM service_instance ", $where, " ORDER BY ", $order,
+            " LIMIT $", $limit, concat!(" OFFSET $", $offset))
+    };
+    (@concat $before:literal, ($($where:literal),*), $a:literal, $b:literal, $c:literal, $d:literal, $e:expr) => {
+        concat!($before, $($where,)* $a, $b, $c, $d, $e)
     };
 }
 
-struct Filtered {
+/// A filtered list with its pages.
+struct List {
     count: &'static str,
     /// By [`Order`].
     pages: [&'static str; 4],
 }
 
+struct Filtered {
+    plain: List,
+    /// With a text to look for in the name.
+    named: List,
+    /// The same, and with selectors.
+    selected: List,
+}
+
 /// By the bits: 1 module, 2 hosts, 4 instances. Served by `service_instance_module`, `service_instance_host`, the primary key,
 /// else `service_instance_business`.
 const FILTERED: [Filtered; 8] = [
-    filtered!("", " LIMIT $3 OFFSET $4"),
-    filtered!(" AND module_id = $3", " LIMIT $4 OFFSET $5"),
-    filtered!(" AND host_id {in $3}", " LIMIT $4 OFFSET $5"),
-    filtered!(" AND module_id = $3 AND host_id {in $4}", " LIMIT $5 OFFSET $6"),
-    filtered!(" AND id {in $3}", " LIMIT $4 OFFSET $5"),
-    filtered!(" AND module_id = $3 AND id {in $4}", " LIMIT $5 OFFSET $6"),
-    filtered!(" AND host_id {in $3} AND id {in $4}", " LIMIT $5 OFFSET $6"),
-    filtered!(" AND module_id = $3 AND host_id {in $4} AND id {in $5}", " LIMIT $6 OFFSET $7"),
+    filtered!("", 2, 3, 4, 5),
+    filtered!(" AND module_id = $2", 3, 4, 5, 6),
+    filtered!(" AND host_id {in $2}", 3, 4, 5, 6),
+    filtered!(" AND module_id = $2 AND host_id {in $3}", 4, 5, 6, 7),
+    filtered!(" AND id {in $2}", 3, 4, 5, 6),
+    filtered!(" AND module_id = $2 AND id {in $3}", 4, 5, 6, 7),
+    filtered!(" AND host_id {in $2} AND id {in $3}", 4, 5, 6, 7),
+    filtered!(" AND module_id = $2 AND host_id {in $3} AND id {in $4}", 5, 6, 7, 8),
 ];
 
+/// The pages of a plain list behind the first one, by id forwards and backwards: what lies before a page is left out in the index, and
+/// no row of it is read.
+macro_rules! deep {
+    ($filter:literal, $limit:literal, $offset:literal) => {
+        [deep!(@page $filter, ">=", "id", $limit, $offset), deep!(@page $filter, "<=", "id DESC", $limit, $offset)]
+    };
+    (@page $filter:literal, $behind:literal, $order:literal, $limit:literal, $offset:literal) => {
+        concat!("SELECT id, document, labels FROM service_instance WHERE business_id = $1", $filter, " AND id ", $behind,
+            " (SELECT id FROM service_instance WHERE business_id = $1", $filter, " ORDER BY ", $order,
+            " LIMIT 1 OFFSET $", $offset, ") ORDER BY ", $order, " LIMIT $", $limit)
+    };
+}
+
+/// Of a business, served by `service_instance_business`, and of a module, served by `service_instance_module`.
+const DEEP: [[&str; 2]; 2] = [deep!("", 2, 3), deep!(" AND module_id = $2", 3, 4)];
+
 pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
-    FILTERED.iter().flat_map(|filtered| filtered.pages.into_iter().chain([filtered.count]))
+    let lists = FILTERED.iter().flat_map(|filtered| [&filtered.plain, &filtered.named, &filtered.selected]);
+    lists.flat_map(|list| list.pages.into_iter().chain([list.count])).chain(DEEP.into_iter().flatten())
 }
 
 crate::statements! {
@@ -54,17 +93,43 @@ crate::statements! {
     LOCK = "SELECT business_id, module_id, host_id, service_template_id, name FROM service_instance
         WHERE business_id = $1 AND id = $2 {for update}";
     /// Served by the primary key.
-    LOCK_MANY = "SELECT id, module_id, host_id, name, document FROM service_instance
+    LOCK_MANY = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
         WHERE business_id = $1 AND id {in $2} ORDER BY id {for update}";
     /// Served by the primary keys of both tables.
-    LOCK_OF_PROCESSES = "SELECT id, module_id, host_id, name, document FROM service_instance
+    LOCK_OF_PROCESSES = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
         WHERE business_id = $1 AND id IN (SELECT service_instance_id FROM process WHERE business_id = $1 AND id {in $2})
         ORDER BY id {for update}";
     INSERT for many = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
         VALUES ($1, $2, $3, $4, 0, $5, $6)";
     /// Served by `service_instance_host`.
-    LIST_LEAVING = "SELECT id, module_id, host_id, name, document FROM service_instance
+    LIST_LEAVING = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
         WHERE business_id = $1 AND host_id {in $2} AND module_id {not in $3} ORDER BY id {for update}";
+    /// Served by the primary key.
+    RENAME for many = "UPDATE service_instance SET name = $3, document = $4 WHERE business_id = $1 AND id = $2";
+    /// Served by the primary key.
+    SET_LABELS for many = "UPDATE service_instance SET labels = $3 WHERE business_id = $1 AND id = $2";
+    /// Served by `service_instance_labels`.
+    LABELS = "SELECT labels FROM service_instance WHERE business_id = $1 AND labels IS NOT NULL ORDER BY id";
+    /// Served by `service_instance_module`.
+    LABELS_OF_MODULE = "SELECT labels FROM service_instance
+        WHERE business_id = $1 AND module_id = $2 AND labels IS NOT NULL ORDER BY id";
+    /// Served by `topology_set_business`, `module_set` and `service_instance_module`.
+    COUNT_OF_SET_TEMPLATE = "SELECT count(*) FROM service_instance WHERE business_id = $1 AND module_id IN (
+        SELECT m.id FROM module m JOIN topology_set s ON s.id = m.set_id
+        WHERE s.business_id = $1 AND s.set_template_id = $2 AND m.business_id = $1)";
+    /// Served by the same.
+    PAGE_OF_SET_TEMPLATE = "SELECT id, document, labels FROM service_instance WHERE business_id = $1 AND module_id IN (
+        SELECT m.id FROM module m JOIN topology_set s ON s.id = m.set_id
+        WHERE s.business_id = $1 AND s.set_template_id = $2 AND m.business_id = $1) ORDER BY id LIMIT $3 OFFSET $4";
+    /// Served by `host_module_module` and `service_instance_host`.
+    HOSTS_WITHOUT = "SELECT r.host_id FROM host_module r WHERE r.module_id = $2 AND r.business_id = $1 AND NOT EXISTS (
+        SELECT 1 FROM service_instance s WHERE s.business_id = $1 AND s.host_id = r.host_id AND s.module_id = $2)
+        ORDER BY r.host_id";
+    /// Served by the same.
+    HOSTS_WITHOUT_OF = "SELECT r.host_id FROM host_module r WHERE r.module_id = $2 AND r.business_id = $1
+        AND r.host_id {in $3} AND NOT EXISTS (
+        SELECT 1 FROM service_instance s WHERE s.business_id = $1 AND s.host_id = r.host_id AND s.module_id = $2)
+        ORDER BY r.host_id";
     /// Served by the primary key.
     DELETE = "DELETE FROM service_instance WHERE business_id = $1 AND id {in $2}";
     INSERT_LOCATOR for many = "{only postgres} INSERT INTO service_instance_locator (id, business_id) VALUES ($1, $2)";
@@ -105,7 +170,7 @@ pub fn lock(
     })
 }
 
-/// Stores instances that follow no template, with their wire documents.
+/// Stores instances that follow no template and have no labels, with their documents.
 pub fn insert(tx: &mut dyn Tx, instances: &[(NewServiceInstance<'_>, String)]) -> Result<(), StoreError> {
     let mut params = Vec::with_capacity(instances.len() * 6);
     for (instance, document) in instances {
@@ -136,6 +201,22 @@ pub struct ServiceInstanceFilter {
     pub ids: Option<Vec<ServiceInstanceId>>,
     /// A text that the name contains, its case counting; "" for any name.
     pub name_contains: String,
+    /// What the labels must meet.
+    pub selectors: Selectors,
+}
+
+/// An instance in a list, borrowed from the row it is read from.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedInstance<'a> {
+    pub id: ServiceInstanceId,
+    /// Without labels and closing brace.
+    pub document: &'a str,
+    /// JSON text.
+    pub labels: Option<&'a str>,
+}
+
+fn read_listed(row: &dyn Row) -> Result<ListedInstance<'_>, StoreError> {
+    Ok(ListedInstance { id: ServiceInstanceId(row.int(0)?), document: row.text(1)?, labels: row.text_or_null(2)? })
 }
 
 /// How a page is ordered; ties by id.
@@ -150,26 +231,30 @@ pub enum Order {
 /// How many instances match.
 pub fn count(tx: &mut dyn Tx, business: BusinessId, filter: &ServiceInstanceFilter) -> Result<usize, StoreError> {
     let bound = Bound::new(filter);
-    let number = tx.number(bound.statements().count, &bound.params(business))?;
-    usize::try_from(number).map_err(|_| StoreError::Unreadable("a count below zero".into()))
+    crate::engine::size(tx.number(bound.list().count, &bound.params(business))?)
 }
 
-/// Hands over the id and the wire document (without its closing brace) of the instances of a page.
+/// Hands over the instances of a page.
 pub fn each_of_page(
     tx: &mut dyn Tx,
     business: BusinessId,
     filter: &ServiceInstanceFilter,
     order: Order,
     (start, limit): (usize, usize),
-    each: &mut dyn FnMut(ServiceInstanceId, &str),
+    each: &mut dyn FnMut(ListedInstance<'_>),
 ) -> Result<(), StoreError> {
     let bound = Bound::new(filter);
     let mut params = bound.params(business);
-    params.extend([limit, start].map(|rows| Param::Int(i64::try_from(rows).unwrap_or(i64::MAX))));
-    tx.query(bound.statements().pages[order as usize], &params, &mut |row| {
-        each(ServiceInstanceId(row.int(0)?), row.text(1)?);
+    params.extend(window(start, limit));
+    tx.query(bound.page(order, start), &params, &mut |row| {
+        each(read_listed(row)?);
         Ok(())
     })
+}
+
+/// Limit and offset.
+fn window(start: usize, limit: usize) -> [Param<'static>; 2] {
+    [limit, start].map(|rows| Param::Int(i64::try_from(rows).unwrap_or(i64::MAX)))
 }
 
 /// A filter as parameters.
@@ -177,27 +262,106 @@ struct Bound<'a> {
     filter: &'a ServiceInstanceFilter,
     hosts: Vec<i64>,
     ids: Vec<i64>,
+    selectors: String,
 }
 
 impl<'a> Bound<'a> {
     fn new(filter: &'a ServiceInstanceFilter) -> Self {
         let hosts: Vec<_> = filter.host_ids.iter().flatten().map(|id| id.get()).collect();
         let ids: Vec<_> = filter.ids.iter().flatten().map(|id| id.get()).collect();
-        Self { filter, hosts, ids }
+        Self { filter, hosts, ids, selectors: filter.selectors.json() }
     }
 
-    fn statements(&self) -> &'static Filtered {
+    fn filtered(&self) -> &'static Filtered {
         let bit = |set: bool, bit: usize| if set { bit } else { 0 };
         let filter = self.filter;
         &FILTERED[bit(filter.module_id.is_some(), 1) + bit(filter.host_ids.is_some(), 2) + bit(filter.ids.is_some(), 4)]
     }
 
+    fn is_selected(&self) -> bool {
+        !self.filter.selectors.is_empty()
+    }
+
+    fn is_named(&self) -> bool {
+        self.is_selected() || !self.filter.name_contains.is_empty()
+    }
+
+    fn list(&self) -> &'static List {
+        let filtered = self.filtered();
+        match (self.is_named(), self.is_selected()) {
+            (false, _) => &filtered.plain,
+            (true, false) => &filtered.named,
+            (true, true) => &filtered.selected,
+        }
+    }
+
+    fn page(&self, order: Order, start: usize) -> &'static str {
+        // Hosts and instances are found one by one, and to find them twice costs more than to leave rows out.
+        let is_walk = !self.is_named() && self.filter.host_ids.is_none() && self.filter.ids.is_none();
+        match order {
+            Order::Oldest | Order::Newest if is_walk && start > 0 => {
+                DEEP[usize::from(self.filter.module_id.is_some())][order as usize]
+            }
+            _ => self.list().pages[order as usize],
+        }
+    }
+
     fn params(&self, business: BusinessId) -> Vec<Param<'_>> {
-        let mut params = vec![business.get().into(), (&self.filter.name_contains).into()];
+        let mut params = vec![business.get().into()];
         params.extend(self.filter.module_id.map(|module| Param::Int(module.get())));
         params.extend(self.filter.host_ids.as_ref().map(|_| Param::Ids(&self.hosts)));
         params.extend(self.filter.ids.as_ref().map(|_| Param::Ids(&self.ids)));
+        params.extend(self.is_named().then(|| Param::from(&self.filter.name_contains)));
+        params.extend(self.is_selected().then(|| Param::from(&self.selectors)));
         params
+    }
+}
+
+/// How many instances the modules have whose sets follow a set template.
+pub fn count_of_set_template(tx: &mut dyn Tx, business: BusinessId, set_template: i64) -> Result<usize, StoreError> {
+    crate::engine::size(tx.number(COUNT_OF_SET_TEMPLATE, &[business.get().into(), set_template.into()])?)
+}
+
+/// Hands over a page of them, in order of their ids.
+pub fn each_of_set_template(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    set_template: i64,
+    (start, limit): (usize, usize),
+    each: &mut dyn FnMut(ListedInstance<'_>),
+) -> Result<(), StoreError> {
+    let [limit, start] = window(start, limit);
+    tx.query(PAGE_OF_SET_TEMPLATE, &[business.get().into(), set_template.into(), limit, start], &mut |row| {
+        each(read_listed(row)?);
+        Ok(())
+    })
+}
+
+/// Hosts of a module without an instance in it, in order of their ids; of these only, or of all.
+pub fn hosts_without(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    module: ModuleId,
+    hosts: Option<&[i64]>,
+) -> Result<Vec<i64>, StoreError> {
+    let (business, module) = (business.get().into(), module.get().into());
+    match hosts {
+        None => tx.list(HOSTS_WITHOUT, &[business, module], |row| row.int(0)),
+        Some(hosts) => tx.list(HOSTS_WITHOUT_OF, &[business, module, Param::Ids(hosts)], |row| row.int(0)),
+    }
+}
+
+/// Hands over the labels of the instances of a business or a module that have any, in order of the ids, as JSON texts.
+pub fn each_labels(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    module: Option<ModuleId>,
+    each: &mut dyn FnMut(&str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let business = business.get().into();
+    match module {
+        None => tx.query(LABELS, &[business], &mut |row| each(row.text(0)?)),
+        Some(module) => tx.query(LABELS_OF_MODULE, &[business, module.get().into()], &mut |row| each(row.text(0)?)),
     }
 }
 
@@ -208,8 +372,10 @@ pub struct LockedInstance {
     pub module_id: ModuleId,
     pub host_id: HostId,
     pub name: String,
-    /// Without its closing brace.
+    /// Without labels and closing brace.
     pub document: String,
+    /// JSON text.
+    pub labels: Option<String>,
 }
 
 fn read_locked(row: &dyn Row) -> Result<LockedInstance, StoreError> {
@@ -219,6 +385,7 @@ fn read_locked(row: &dyn Row) -> Result<LockedInstance, StoreError> {
         host_id: HostId(row.int(2)?),
         name: row.text(3)?.to_owned(),
         document: row.text(4)?.to_owned(),
+        labels: row.text_or_null(5)?.map(str::to_owned),
     })
 }
 
@@ -254,6 +421,36 @@ pub fn list_leaving(
     let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
     let staying: Vec<_> = staying.iter().map(|id| id.get()).collect();
     tx.list(LIST_LEAVING, &[business.get().into(), Param::Ids(&hosts), Param::Ids(&staying)], read_locked)
+}
+
+/// An instance's other name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Renaming {
+    pub id: ServiceInstanceId,
+    pub name: String,
+    /// Without labels and closing brace.
+    pub document: String,
+}
+
+/// Stores other names.
+pub fn rename(tx: &mut dyn Tx, business: BusinessId, renamings: &[Renaming]) -> Result<(), StoreError> {
+    let params = renamings.iter().flat_map(|renaming| {
+        let Renaming { id, name, document } = renaming;
+        [business.get().into(), id.get().into(), Param::from(name), document.into()]
+    });
+    tx.execute_many(RENAME, 4, &params.collect::<Vec<_>>())
+}
+
+/// Stores labels, as JSON texts.
+pub fn set_labels(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    changes: &[(ServiceInstanceId, Option<String>)],
+) -> Result<(), StoreError> {
+    let params = changes
+        .iter()
+        .flat_map(|(id, labels)| [business.get().into(), id.get().into(), Param::from(labels.as_deref())]);
+    tx.execute_many(SET_LABELS, 3, &params.collect::<Vec<_>>())
 }
 
 /// Removes instances; their processes must have gone before.

@@ -27,7 +27,7 @@ INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', NULL, '{"bk_host_id":1,"b
 INSERT INTO host_address VALUES (0, '10.0.0.1', 1);
 INSERT INTO host_module VALUES (1, 2, 4, 1);
 INSERT INTO service_instance VALUES (1, 1, 4, 1, 0, 'i', '{"bk_biz_id":1,"id":1,"name":"i","service_template_id":0,
-    "bk_host_id":1,"bk_module_id":4');
+    "bk_host_id":1,"bk_module_id":4', '{"a":"b"}');
 INSERT INTO process VALUES (1, 1, 1, 1, 0, 'p', 'f', NULL,
     '"bk_process_id":1,"bk_biz_id":1,"service_instance_id":1,"bk_process_name":"p"',
     '"bk_func_name":"f","bk_start_param_regex":null');
@@ -158,6 +158,7 @@ fn damaged_service_instances_are_found() {
     check("UPDATE host_module SET business_id = 7", "service_instance", 1, "another business");
     check("UPDATE service_instance SET service_template_id = 7", "service_instance", 1, "service template");
     check("UPDATE service_instance SET name = 'x'", "service_instance", 1, "name of its document");
+    check("UPDATE service_instance SET labels = '[]'", "service_instance", 1, "not a JSON object");
 }
 
 #[test]

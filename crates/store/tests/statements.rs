@@ -21,6 +21,10 @@ const SMALL: &[&str] = &[
     "app_secret",
     "cloud_area",
     "json_each",
+    // Selectors and labels, taken apart.
+    "label",
+    "one",
+    "selector",
     // The few events of a page.
     "published",
     "sequence",

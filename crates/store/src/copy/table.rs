@@ -88,6 +88,7 @@ pub static TABLES: &[Table] = tables! {
     }
     service_instance (business_id, id) from "service_instance WHERE {after in business $1 $2} LIMIT $3" {
         id: Int, business_id: Int, module_id: Int, host_id: Int, service_template_id: Int, name: Text, document: Text,
+        labels: TextOrNull,
     }
     process (business_id, id) from "process WHERE {after in business $1 $2} LIMIT $3" {
         id: Int, business_id: Int, service_instance_id: Int, host_id: Int, process_template_id: Int, name: Text, func_name: Text,

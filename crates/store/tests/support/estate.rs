@@ -147,11 +147,12 @@ fn fill_host(
     let document = format!(
         r#"{{"bk_biz_id":{business},"id":{id},"name":"i","service_template_id":0,"bk_host_id":{id},"bk_module_id":{module}"#
     );
-    let params = [id.into(), business.into(), module.into(), (&document).into()];
+    let labels = (id % 2 == 0).then_some(r#"{"env":"prod"}"#);
+    let params = [id.into(), business.into(), module.into(), (&document).into(), labels.into()];
     put(
         tx,
-        "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
-            VALUES ($1, $2, $3, $1, 0, 'i', $4)",
+        "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document, labels)
+            VALUES ($1, $2, $3, $1, 0, 'i', $4, $5)",
         &params,
     )?;
     let locator = "{only postgres} INSERT INTO service_instance_locator (id, business_id) VALUES ($1, $2)";
