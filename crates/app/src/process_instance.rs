@@ -1,4 +1,13 @@
-//! Processes of service instances: create_process_instance, list_process_instance (`instances` 10.13, 10.17).
+//! Processes of service instances: create_process_instance, list_process_instance (`instances` 10.13, 10.17); the other operations
+//! stand in the files below.
+
+mod delete;
+mod search;
+mod update;
+
+pub use delete::DeleteProcesses;
+pub use search::{ListDetailsById, ListDetailsOfBusiness, ListNamesWithIds, ListRelated};
+pub use update::{UpdateProcesses, UpdateProcessesById};
 
 use crate::access::{Granted, right};
 use crate::journal::{InstanceEntry, Journal};
@@ -81,8 +90,9 @@ impl Drafts {
     /// Adds what is wrong with any of them, and which of the others clash with each other or with stored ones.
     pub(crate) fn find_faults(&self, existing: &[process::ProcessKeys], faults: &mut Vec<Fault>) {
         faults.extend(self.faults.iter().cloned());
-        let at = |i: usize| self.at.index(self.places[i]).field("process_info");
-        process::find_clashes(existing, &self.good, at, faults);
+        let at = |i: usize, field: &str| self.at.index(self.places[i]).field("process_info").field(field);
+        let wanted: Vec<_> = self.good.iter().map(ProcessDraft::keys).collect();
+        process::find_clashes(existing, &wanted, at, faults);
     }
 
     /// All of them, once no fault was found.
@@ -247,21 +257,28 @@ fn unique_lost(error: StoreError) -> OpError {
     }
 }
 
+/// The whole document of a process.
 fn document(process: &NewProcess) -> String {
     format!("{{{},{}}}", process.fixed_fields, process.extra_fields)
 }
 
 /// What happened to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ProcessAction {
+pub(crate) enum ProcessAction<'a> {
     Create,
+    /// With its state before and what the caller sent, both JSON text.
+    Update {
+        before: &'a str,
+        update_fields: &'a str,
+    },
     Delete,
 }
 
-impl ProcessAction {
+impl ProcessAction<'_> {
     fn wire(self) -> &'static str {
         match self {
             Self::Create => "create",
+            Self::Update { .. } => "update",
             Self::Delete => "delete",
         }
     }
@@ -270,7 +287,7 @@ impl ProcessAction {
 /// A process as the audit entry of its instance tells of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AuditedProcess<'a> {
-    pub(crate) action: ProcessAction,
+    pub(crate) action: ProcessAction<'a>,
     pub(crate) id: ProcessId,
     pub(crate) name: &'a str,
 }
@@ -279,7 +296,7 @@ impl<'a> AuditedProcess<'a> {
     /// Of processes that were made.
     pub(crate) fn made(processes: &'a [NewProcess]) -> Vec<Self> {
         let told =
-            |process: &'a NewProcess| Self { action: ProcessAction::Create, id: process.id, name: &process.name };
+            |process: &'a NewProcess| Self { action: ProcessAction::Create, id: process.id, name: &process.keys.name };
         processes.iter().map(told).collect()
     }
 }
@@ -313,7 +330,12 @@ pub(crate) fn audit_detail(
     for process in processes {
         out.separate().raw("{\"action\":").text(process.action.wire());
         out.raw(",\"bk_process_ids\":").int(process.id.get());
-        out.raw(",\"bk_process_names\":").text(process.name).raw("}");
+        out.raw(",\"bk_process_names\":").text(process.name);
+        if let ProcessAction::Update { before, update_fields } = process.action {
+            out.raw(",\"details\":{\"pre_data\":").raw(before).raw(",\"cur_data\":null,\"update_fields\":");
+            out.raw(update_fields).raw("}");
+        }
+        out.raw("}");
     }
     out.raw("]}");
     out.finish()
@@ -331,17 +353,7 @@ wire_input! {
 
 impl Serve for ListProcesses {
     fn output() -> Schema {
-        let Schema::Object(mut property) = process::fixed_schema() else { unreachable!("an object schema") };
-        let stamps = Schema::object([
-            ("bk_created_at", Schema::Time),
-            ("bk_created_by", Schema::Text),
-            ("bk_updated_at", Schema::Time),
-            ("bk_updated_by", Schema::Text.or_null()),
-        ]);
-        if let Schema::Object(stamps) = stamps {
-            property.extend(stamps);
-        }
-        Schema::object([("property", Schema::Object(property)), ("relation", process::relation_schema())]).list()
+        Schema::object([("property", process::document_schema()), ("relation", process::relation_schema())]).list()
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {

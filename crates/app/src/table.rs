@@ -136,7 +136,63 @@ pub fn operations() -> Vec<Operation> {
             "List the processes of a service instance",
             Weight::Keyed,
         )
-        .post("/findmany/proc/process_instance"),
+        .post("/findmany/proc/process_instance")
+        .post("/findmany/proc/biz_set/{bk_biz_set_id}/process_instance")
+        .numbers(&["bk_biz_set_id"]),
+        Operation::new::<process::UpdateProcesses>(
+            "update_process_instance",
+            "Replace processes by what is sent: fields left out become null",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/process_instance")
+        .needs(Action::EditServiceInstance),
+        Operation::new::<process::UpdateProcessesById>(
+            "put_update_proc_process_instance_by_ids",
+            "Change the same fields of many processes, and no others",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/process_instance/by_ids")
+        .backend_only()
+        .needs(Action::EditServiceInstance),
+        Operation::new::<process::DeleteProcesses>(
+            "delete_process_instance",
+            "Remove processes, and the service instances that are left without any",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/delete/proc/process_instance")
+        .needs(Action::EditServiceInstance),
+        Operation::new::<process::ListNamesWithIds>(
+            "post_findmany_proc_process_instance_name_ids",
+            "The names of the processes in a module, each with the ids of its processes",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/process_instance/name_ids")
+        .post("/findmany/proc/biz_set/{bk_biz_set_id}/process_instance/name_ids")
+        .numbers(&["bk_biz_set_id"])
+        .backend_only(),
+        Operation::new::<process::ListDetailsById>(
+            "post_findmany_proc_process_instance_detail_by_ids",
+            "List processes by their ids, with their relations",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/process_instance/detail/by_ids")
+        .post("/findmany/proc/biz_set/{bk_biz_set_id}/process_instance/detail/by_ids")
+        .numbers(&["bk_biz_set_id"])
+        .backend_only(),
+        Operation::new::<process::ListDetailsOfBusiness>(
+            "list_process_detail_by_ids",
+            "List processes of a business by their ids",
+            Weight::Keyed,
+        )
+        .post("/findmany/proc/process_instance/detail/biz/{bk_biz_id}")
+        .numbers(&["bk_biz_id"]),
+        Operation::new::<process::ListRelated>(
+            "list_process_related_info",
+            "List processes with their sets, modules, hosts and service instances",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/process_related_info/biz/{bk_biz_id}")
+        .number_or("bk_biz_id", Cause::ParamUnusable),
         // Businesses
         Operation::new::<business::SearchBusinesses>(
             "search_business",

@@ -2,6 +2,7 @@
 
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::json::{FieldPath, Json, JsonWriter, Object};
+use crate::query_filter::Shape;
 
 /// One row, all five cells. `None` is a stored null: the cell was not sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,6 +200,105 @@ fn read_row(row: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Bin
     (faults.len() == before).then_some(read)
 }
 
+/// What filters find in the cells of a stored row.
+pub fn cell_shape(cell: &str) -> Option<Shape> {
+    match cell {
+        "ip" | "port" | "protocol" => Some(Shape::Text),
+        "enable" => Some(Shape::Bool),
+        "template_row_id" => Some(Shape::Int),
+        _ => None,
+    }
+}
+
+/// The cells of a row in the order in which they are stored.
+const CELLS: [&str; 5] = ["enable", "ip", "port", "protocol", "template_row_id"];
+
+/// The cells that need a value on a new row.
+const NEEDED_CELLS: [usize; 3] = [0, 2, 3];
+
+/// The cells of a row as they are stored: texts trimmed, null where there is none, 0 for no id. Other keys are left out.
+fn cells(row: &Object) -> [Json; 5] {
+    CELLS.map(|cell| {
+        let sent = match (cell, row.get_ignoring_case(cell)) {
+            ("template_row_id", None | Some((_, Json::Null))) => row.get_ignoring_case("row_id"),
+            (_, sent) => sent,
+        };
+        match (cell, sent) {
+            (_, Some((_, Json::Text(text)))) => text.trim().into(),
+            ("template_row_id", None | Some((_, Json::Null))) => Json::Int(0),
+            (_, None) => Json::Null,
+            (_, Some((_, value))) => value.clone(),
+        }
+    })
+}
+
+/// A row of an update before it is known what is stored: a row that stays as it is is fine whatever today's rules say, so that data
+/// from elsewhere stays writable (`design` §4).
+#[derive(Debug, Clone, PartialEq)]
+struct SentRow {
+    at: FieldPath,
+    cells: [Json; 5],
+    /// What is wrong with it, if it is not stored like this already.
+    faults: Vec<Fault>,
+}
+
+/// The rows of an update, their types checked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SentRows(Vec<SentRow>);
+
+impl SentRows {
+    /// Reads `bind_info` of an update; `None` for null. Unlike [`read_rows`] it ignores keys that mean nothing (`instances` §5).
+    pub fn read(value: &Json, at: &FieldPath, mistyped: &mut Vec<Fault>) -> Option<Self> {
+        let rows = match value {
+            Json::Null => return None,
+            Json::Object(row) => vec![(at.clone(), Some(row))],
+            Json::List(rows) => rows.iter().enumerate().map(|(i, row)| (at.index(i), row.as_object())).collect(),
+            _ => {
+                mistyped.push(Fault::new(Cause::BodyUndecodable, at.clone()).because(Reason::NeedsRows));
+                return Some(Self::default());
+            }
+        };
+        let mut read = Vec::with_capacity(rows.len());
+        for (at, row) in rows {
+            let Some(row) = row else {
+                mistyped.push(Fault::new(Cause::BodyUndecodable, at).because(Reason::NeedsObject));
+                continue;
+            };
+            let known = CELLS.iter().chain(&["row_id"]);
+            let sent = known.filter_map(|cell| Some(((*cell).to_owned(), row.get_ignoring_case(cell)?.1.clone())));
+            let sent: Object = sent.filter(|(_, value)| *value != Json::Null).collect();
+            let mut faults = Vec::new();
+            read_row(&sent, &at, &mut faults);
+            let (of_types, faults): (Vec<_>, _) = faults.into_iter().partition(Fault::is_about_type);
+            mistyped.extend(of_types.into_iter().map(|fault| Fault { cause: Cause::BodyUndecodable, ..fault }));
+            read.push(SentRow { at, cells: cells(row), faults });
+        }
+        Some(Self(read))
+    }
+
+    /// Writes the rows as they are stored, unless one is at fault: a new or changed row has to follow the rules, but that a cell
+    /// may stay null where it is.
+    pub fn write(&self, out: &mut JsonWriter, stored: Option<&Json>, faults: &mut Vec<Fault>) {
+        let stored = stored.and_then(Json::as_list).unwrap_or_default();
+        let stored: Vec<_> = stored.iter().filter_map(Json::as_object).map(cells).collect();
+        out.raw("[");
+        for (i, row) in self.0.iter().enumerate() {
+            if !stored.contains(&row.cells) {
+                faults.extend(row.faults.iter().cloned());
+                let was_null = |cell: usize| stored.get(i).is_some_and(|stored| stored[cell] == Json::Null);
+                let blank = NEEDED_CELLS.into_iter().filter(|cell| row.cells[*cell] == Json::Null && !was_null(*cell));
+                faults.extend(blank.map(|cell| unusable(row.at.field(CELLS[cell]), Reason::Blank)));
+            }
+            out.separate().raw("{");
+            for (cell, value) in CELLS.iter().zip(&row.cells) {
+                out.key(cell).value(value);
+            }
+            out.raw("}");
+        }
+        out.raw("]");
+    }
+}
+
 /// As long as any text attribute may be (`instances` 4.1): two bytes of this text become a row of ninety in three stored places.
 const MAX_LEGACY_PORTS: usize = 2000;
 
@@ -263,6 +363,11 @@ pub fn read_legacy(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> 
         }
     }
     Some(rows)
+}
+
+/// Whether a row takes its address from the host.
+pub fn needs_host(rows: &[BindRow]) -> bool {
+    rows.iter().any(|row| matches!(row.ip, BindIp::OfHost(_)))
 }
 
 /// The rows as the JSON text that is stored and answered.

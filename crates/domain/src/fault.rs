@@ -28,6 +28,10 @@ pub enum Cause {
     NotFound,
     /// More items than one call may carry. Further argument: the most it may.
     TooMany,
+    /// More records than one operation may touch. Further argument: the most it may.
+    TooManyRecords,
+    /// A list is empty or too long. Further argument: the most it may hold.
+    LengthIllegal,
     /// The page is not acceptable.
     PageIllegal,
     /// The caller did not say who they are.
@@ -86,6 +90,8 @@ pub enum Cause {
     UseBuiltInTransfer,
     /// Processes of an instance made from a template come from that template only.
     InstanceOwnedByTemplate,
+    /// A process that its template owns may not be removed by hand.
+    ProcessOwnedByTemplate,
 }
 
 /// Why exactly, for the message. Values quoted here are cut, see [`quoted`].
@@ -105,6 +111,8 @@ pub enum Reason {
     NeedsInteger,
     /// `true` or `false` must be there.
     NeedsBool,
+    /// A time with its zone must be there.
+    NeedsTime,
     /// A list of objects must be there.
     NeedsRows,
     /// An object must be there.
@@ -143,6 +151,10 @@ pub enum Reason {
     NothingToDeriveFrom,
     /// More rows than are answered without a page; the caller must ask for one.
     NeedsPage { max: usize },
+    /// Neither a group of rules nor a rule.
+    NeedsCondition,
+    /// No date and no time.
+    TimeSyntax { value: String },
     /// This release does not do it yet.
     NotSupportedYet,
     /// Names of records, ids, addresses: a list for people.
@@ -170,6 +182,21 @@ impl Fault {
     /// A fault at a place.
     pub fn new(cause: Cause, path: impl Into<FieldPath>) -> Self {
         Self { cause, path: path.into(), name: None, more: Vec::new(), reason: None }
+    }
+
+    /// Whether the value is of another type than its field. Where a request is decoded into typed fields that is a fault of the body.
+    pub fn is_about_type(&self) -> bool {
+        matches!(
+            self.reason,
+            Some(
+                Reason::NeedsText
+                    | Reason::NeedsInteger
+                    | Reason::NeedsBool
+                    | Reason::NeedsRows
+                    | Reason::NeedsObject
+                    | Reason::NeedsTime
+            )
+        )
     }
 
     /// With the reason why.

@@ -18,6 +18,7 @@ pub mod moment;
 pub mod order;
 pub mod page;
 pub mod process;
+pub mod query_filter;
 pub mod record;
 pub mod service_category;
 pub mod service_instance;

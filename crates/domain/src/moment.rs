@@ -1,5 +1,6 @@
 //! Points in time. Columns hold UTC milliseconds, documents hold text in the store's zone.
 
+use jiff::civil::DateTime;
 use jiff::{Timestamp, tz::TimeZone};
 
 /// Milliseconds since 1970 in UTC.
@@ -11,6 +12,16 @@ impl Moment {
     pub fn unix_ms(self) -> i64 {
         self.0
     }
+
+    /// The time that a text with date, time and offset tells.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        text.parse::<Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+}
+
+/// Whether a text is a point in time with its zone, as RFC 3339 writes it.
+pub fn is_rfc3339(text: &str) -> bool {
+    text.as_bytes().get(10) == Some(&b'T') && text.parse::<Timestamp>().is_ok()
 }
 
 /// The zone in which a store writes times; fixed when the store is made.
@@ -36,6 +47,17 @@ impl Zone {
         self.format(moment, "%Y-%m-%d %H:%M:%S")
     }
 
+    /// The time that a caller's text tells: with an offset, or a date and perhaps a time in this zone. A time that the clocks skipped or
+    /// showed twice is read with the offset before.
+    pub fn parse(&self, text: &str) -> Option<Moment> {
+        if let Some(moment) = Moment::parse_rfc3339(text) {
+            return Some(moment);
+        }
+        let civil: DateTime = text.parse().ok()?;
+        let time = self.0.to_ambiguous_timestamp(civil).compatible().ok()?;
+        Some(Moment(time.as_millisecond()))
+    }
+
     fn format(&self, moment: Moment, form: &str) -> String {
         // Milliseconds outside of jiff's years -9999 to 9999 cannot come from a clock.
         let time = Timestamp::from_millisecond(moment.0).unwrap_or(Timestamp::MAX);
@@ -48,6 +70,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_of_rfc_3339_have_a_zone() {
+        for good in ["2026-11-21T10:00:00Z", "2026-11-21T10:00:00.123+08:00"] {
+            assert!(is_rfc3339(good), "{good}");
+        }
+        for bad in ["", "2026-11-21", "2026-11-21 10:00:00Z", "2026-11-21T10:00:00", "2026-13-21T10:00:00Z"] {
+            assert!(!is_rfc3339(bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn documents_carry_milliseconds_and_the_offset_of_the_zone() {
         let zone = |name| Zone::named(name).unwrap();
         assert_eq!(zone("Asia/Shanghai").rfc3339(Moment(1_795_226_400_123)), "2026-11-21T10:00:00.123+08:00");
@@ -55,5 +87,19 @@ mod tests {
         assert_eq!(zone("UTC").rfc3339(Moment(0)), "1970-01-01T00:00:00.000+00:00");
         assert_eq!(zone("America/New_York").rfc3339(Moment(1_783_000_000_000)), "2026-07-02T09:46:40.000-04:00");
         assert!(Zone::named("Nowhere/AtAll").is_none());
+    }
+
+    #[test]
+    fn callers_write_times_in_several_ways() {
+        let zone = Zone::named("Asia/Shanghai").unwrap();
+        let check = |text: &str, want: Option<i64>| assert_eq!(zone.parse(text), want.map(Moment), "{text}");
+        check("2026-11-21T10:00:00.123+08:00", Some(1_795_226_400_123));
+        check("2026-11-21T02:00:00Z", Some(1_795_226_400_000));
+        check("2026-11-21 10:00:00", Some(1_795_226_400_000));
+        check("2026-11-21T10:00:00", Some(1_795_226_400_000));
+        check("2026-11-21", Some(1_795_190_400_000));
+        check("10:00:00", None);
+        check("tomorrow", None);
+        check("", None);
     }
 }

@@ -1,9 +1,14 @@
 //! Process instances: which fields there are, what they accept, when two processes clash (`instances` §4, §6).
 
+mod update;
+
+pub use update::{ProcessUpdate, StoredProcess, Unnamed, UpdateStamp, must_make_way};
+
 use crate::bind_info::{self, BindRow, HostAddresses};
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstanceId};
 use crate::json::{Decode, Decoder, Field, FieldPath, Json, JsonWriter, Object, Schema};
+use crate::query_filter::Shape;
 use std::collections::HashMap;
 
 /// The most processes one call of create_process_instance carries.
@@ -24,6 +29,9 @@ enum Kind {
     /// The port rows.
     Bind,
 }
+
+/// The field that names a process.
+pub const ID: &str = "bk_process_id";
 
 const SHORT: usize = 256;
 const LONG: usize = 2000;
@@ -62,10 +70,7 @@ const KEPT: [(&str, Kind); 2] = [("bk_func_id", Kind::Text(SHORT)), ("auto_time_
 /// A process as the caller wants it: checked, but not yet placed on an instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessDraft {
-    name: String,
-    func_name: String,
-    /// `None` is a null the caller sent: such a process is outside of the second unique rule.
-    start_param: Option<String>,
+    keys: ProcessKeys,
     /// The other texts, numbers and flags, by their place in [`FIELDS`].
     values: Vec<(usize, Json)>,
     bind_rows: Option<Vec<BindRow>>,
@@ -76,9 +81,7 @@ pub struct ProcessDraft {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewProcess {
     pub id: ProcessId,
-    pub name: String,
-    pub func_name: String,
-    pub start_param: Option<String>,
+    pub keys: ProcessKeys,
     /// The members of the fixed fields, without braces.
     pub fixed_fields: String,
     /// The members of the stamps and kept fields, without braces.
@@ -101,9 +104,7 @@ pub struct Placement<'a> {
 pub fn read_draft(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<ProcessDraft> {
     let before = faults.len();
     let mut draft = ProcessDraft {
-        name: String::new(),
-        func_name: String::new(),
-        start_param: Some(String::new()),
+        keys: ProcessKeys { name: String::new(), func_name: String::new(), start_param: Some(String::new()) },
         values: Vec::with_capacity(FIELDS.len()),
         bind_rows: None,
         kept: Vec::new(),
@@ -135,10 +136,10 @@ pub fn read_draft(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> O
             },
         };
         match (*field, value) {
-            ("bk_process_name", Json::Text(text)) => draft.name = text,
-            ("bk_func_name", Json::Text(text)) => draft.func_name = text,
-            ("bk_start_param_regex", Json::Text(text)) => draft.start_param = Some(text),
-            ("bk_start_param_regex", _) => draft.start_param = None,
+            ("bk_process_name", Json::Text(text)) => draft.keys.name = text,
+            ("bk_func_name", Json::Text(text)) => draft.keys.func_name = text,
+            ("bk_start_param_regex", Json::Text(text)) => draft.keys.start_param = Some(text),
+            ("bk_start_param_regex", _) => draft.keys.start_param = None,
             (_, value) => draft.values.push((place, value)),
         }
     }
@@ -185,7 +186,12 @@ fn read_value(kind: Kind, sent: Option<&Json>) -> Result<Json, Reason> {
 impl ProcessDraft {
     /// The alias that people see.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.keys.name
+    }
+
+    /// What no other process of its instance may hold.
+    pub fn keys(&self) -> &ProcessKeys {
+        &self.keys
     }
 
     /// The first port of the first row that has one.
@@ -205,9 +211,9 @@ impl ProcessDraft {
                 "service_instance_id" => fixed.int(at.service_instance_id.get()),
                 "bk_supplier_account" => fixed.text(SUPPLIER_ACCOUNT),
                 "create_time" | "last_time" => fixed.text(at.time),
-                "bk_process_name" => fixed.text(&self.name),
-                "bk_func_name" => fixed.text(&self.func_name),
-                "bk_start_param_regex" => match &self.start_param {
+                "bk_process_name" => fixed.text(&self.keys.name),
+                "bk_func_name" => fixed.text(&self.keys.func_name),
+                "bk_start_param_regex" => match &self.keys.start_param {
                     Some(text) => fixed.text(text),
                     None => fixed.raw("null"),
                 },
@@ -227,14 +233,7 @@ impl ProcessDraft {
         for (field, value) in &self.kept {
             extra.key(field).value(value);
         }
-        NewProcess {
-            id,
-            name: self.name.clone(),
-            func_name: self.func_name.clone(),
-            start_param: self.start_param.clone(),
-            fixed_fields: fixed.finish(),
-            extra_fields: extra.finish(),
-        }
+        NewProcess { id, keys: self.keys.clone(), fixed_fields: fixed.finish(), extra_fields: extra.finish() }
     }
 }
 
@@ -243,46 +242,121 @@ impl ProcessDraft {
 pub struct ProcessKeys {
     pub name: String,
     pub func_name: String,
+    /// `None` is a null the caller sent: such a process is outside of the second unique rule.
     pub start_param: Option<String>,
 }
 
-/// Every draft that clashes with a process of the instance or with an earlier draft (`instances` §6). `at` gives the path of a
-/// draft's `process_info`.
+impl ProcessKeys {
+    /// What the second unique rule compares, if it applies.
+    fn pair(&self) -> Option<(&str, &str)> {
+        Some((self.func_name.as_str(), self.start_param.as_deref()?))
+    }
+}
+
+/// Every wanted process that clashes with another one of the instance or with an earlier wanted one (`instances` §6). `at` gives the
+/// path of a field of a wanted process.
 pub fn find_clashes(
-    existing: &[ProcessKeys],
-    drafts: &[ProcessDraft],
-    at: impl Fn(usize) -> FieldPath,
+    others: &[ProcessKeys],
+    wanted: &[&ProcessKeys],
+    at: impl Fn(usize, &str) -> FieldPath,
     faults: &mut Vec<Fault>,
 ) {
-    /// `None` is a stored process, `Some` the number of a draft.
+    /// `None` is a process beside the wanted ones, `Some` the number of a wanted one.
     type Holder = Option<usize>;
-    let mut names: HashMap<&str, Holder> = existing.iter().map(|keys| (keys.name.as_str(), None)).collect();
-    let mut funcs: HashMap<(&str, &str), Holder> = existing
-        .iter()
-        .filter_map(|keys| Some(((keys.func_name.as_str(), keys.start_param.as_deref()?), None)))
-        .collect();
-    for (i, draft) in drafts.iter().enumerate() {
+    let mut names: HashMap<&str, Holder> = others.iter().map(|keys| (keys.name.as_str(), None)).collect();
+    let mut funcs: HashMap<(&str, &str), Holder> =
+        others.iter().filter_map(|keys| Some((keys.pair()?, None))).collect();
+    for (i, keys) in wanted.iter().enumerate() {
         let mut clash = |field: &str, fields: &str, value: String, holder: Holder| {
             let reason = match holder {
                 None => Reason::Taken { value },
-                Some(other) => Reason::TakenInRequest { value, other: at(other).field(field) },
+                Some(other) => Reason::TakenInRequest { value, other: at(other, field) },
             };
-            faults.push(Fault::new(Cause::Duplicate, at(i).field(field)).named(fields).because(reason));
+            faults.push(Fault::new(Cause::Duplicate, at(i, field)).named(fields).because(reason));
         };
-        match names.get(draft.name.as_str()) {
-            Some(holder) => clash("bk_process_name", "bk_process_name", quoted(&draft.name), *holder),
-            None => _ = names.insert(&draft.name, Some(i)),
+        match names.get(keys.name.as_str()) {
+            Some(holder) => clash("bk_process_name", "bk_process_name", quoted(&keys.name), *holder),
+            None => _ = names.insert(&keys.name, Some(i)),
         }
-        let Some(start_param) = draft.start_param.as_deref() else {
+        let Some(pair) = keys.pair() else {
             continue;
         };
-        match funcs.get(&(draft.func_name.as_str(), start_param)) {
+        match funcs.get(&pair) {
             Some(holder) => {
-                let value = format!("{} {}", quoted(&draft.func_name), quoted(start_param));
+                let value = format!("{} {}", quoted(pair.0), quoted(pair.1));
                 clash("bk_func_name", "bk_func_name,bk_start_param_regex", value.trim_end().to_owned(), *holder);
             }
-            None => _ = funcs.insert((&draft.func_name, start_param), Some(i)),
+            None => _ = funcs.insert(pair, Some(i)),
         }
+    }
+}
+
+/// Stamps, which the server sets: they stand behind the fixed fields in every stored process.
+const STAMPS: [(&str, Shape); 4] = [
+    ("bk_created_at", Shape::Time),
+    ("bk_created_by", Shape::Text),
+    ("bk_updated_at", Shape::Time),
+    ("bk_updated_by", Shape::Text),
+];
+
+/// What filters find in the fields of a stored process (`instances` 10.17).
+pub fn shape(field: &str) -> Option<Shape> {
+    if let Some(cell) = field.strip_prefix("bind_info.") {
+        return bind_info::cell_shape(cell);
+    }
+    if let Some((_, shape)) = STAMPS.iter().find(|(name, _)| *name == field) {
+        return Some(*shape);
+    }
+    let (_, kind) = FIELDS.iter().chain(&KEPT).find(|(name, _)| *name == field)?;
+    Some(match (kind, field) {
+        (Kind::Text(_) | Kind::Needed(_), _) | (_, "bk_supplier_account") => Shape::Text,
+        (_, "create_time" | "last_time") => Shape::Time,
+        // Ids are all that is left of what the server sets.
+        (Kind::Int(..) | Kind::Server, _) => Shape::Int,
+        (Kind::Bool, _) => Shape::Bool,
+        (Kind::Bind, _) => Shape::Rows,
+    })
+}
+
+/// Where the record of a stored process has a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Among the fixed fields, which every process has.
+    Fixed,
+    /// Among the extra fields, in every process.
+    Stamp,
+    /// Among the extra fields of those processes that were given it.
+    Kept,
+}
+
+/// Where a field is that has a [`shape`].
+pub fn part_of(field: &str) -> Part {
+    if FIELDS.iter().any(|(name, _)| *name == field) {
+        Part::Fixed
+    } else if STAMPS.iter().any(|(name, _)| *name == field) {
+        Part::Stamp
+    } else {
+        Part::Kept
+    }
+}
+
+/// One entry of update_process_instance: the fields of a process beside its id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpdateEntry(pub Object);
+
+impl Decode for UpdateEntry {
+    fn decode(json: Json, at: &Decoder<'_>) -> Option<Self> {
+        Object::decode(json, at).map(Self)
+    }
+
+    fn absent(at: &Decoder<'_>) -> Option<Self> {
+        Object::absent(at).map(Self)
+    }
+
+    fn schema() -> Schema {
+        let id = Field { name: ID, description: "The process.", schema: Schema::Integer, always: false };
+        let Schema::Object(fields) = ProcessInfo::schema() else { unreachable!("an object schema") };
+        Schema::Object(std::iter::once(id).chain(fields).collect())
     }
 }
 
@@ -364,6 +438,25 @@ fn bind_info_schema() -> Schema {
         field("row_id", Schema::Integer, "The same as template_row_id."),
     ])
     .list()
+}
+
+/// Whether lists can be sorted by a field.
+pub fn is_sortable(field: &str) -> bool {
+    !field.contains('.') && shape(field).is_some_and(|shape| shape != Shape::Rows)
+}
+
+/// The shape of the whole document of a process in answers.
+pub fn document_schema() -> Schema {
+    let Schema::Object(mut fields) = fixed_schema() else { unreachable!("an object schema") };
+    fields.extend(STAMPS.map(|(name, shape)| {
+        let schema = match (shape, name) {
+            (Shape::Time, _) => Schema::Time,
+            (_, "bk_updated_by") => Schema::Text.or_null(),
+            _ => Schema::Text,
+        };
+        Field { name, description: "", schema, always: true }
+    }));
+    Schema::Object(fields)
 }
 
 /// The shape of the fixed fields in answers.
@@ -565,7 +658,8 @@ mod tests {
         };
         let check = |existing: &[ProcessKeys], drafts: &[ProcessDraft], want: &[&str]| {
             let mut faults = Vec::new();
-            find_clashes(existing, drafts, |i| FieldPath::of("processes").index(i), &mut faults);
+            let wanted: Vec<_> = drafts.iter().map(ProcessDraft::keys).collect();
+            find_clashes(existing, &wanted, |i, field| FieldPath::of("processes").index(i).field(field), &mut faults);
             assert!(faults.iter().all(|f| f.cause == Cause::Duplicate));
             let paths: Vec<_> = faults.iter().map(|f| f.path.to_string()).collect();
             assert_eq!(paths, want);

@@ -106,6 +106,26 @@ impl Outcome {
         }
     }
 
+    /// With every fault in `data.errors` where the caller wants it so and the operation answers no data of its own: many clients of the
+    /// original expect null there.
+    pub fn with_errors(mut self, wanted: bool, error: &OpError, language: Language) -> Self {
+        if let OpError::Failed(failure) = error
+            && wanted
+            && failure.data().is_none()
+        {
+            let mut out = JsonWriter::with_capacity(64 + failure.faults().len() * 128);
+            out.raw("{\"errors\":[");
+            for fault in failure.faults() {
+                out.separate().raw("{\"path\":").text(fault.path.as_str());
+                out.raw(",\"code\":").int(number::number(fault.cause));
+                out.raw(",\"message\":").text(&number::sentence(fault, language)).raw("}");
+            }
+            out.raw("]}");
+            self.data = out.finish();
+        }
+        self
+    }
+
     /// A body that is not JSON.
     pub fn malformed(malformed: &Malformed, language: Language) -> Self {
         Self::failed(&malformed_fault(malformed).into(), language)

@@ -41,6 +41,8 @@ numbers! {
         NotFound => (1_199_019, "record not found: {0}", "记录不存在：{0}"),
         CallerMissing => (1_199_027, "caller information {0} is missing", "缺少调用者信息 {0}"),
         TooMany => (1_199_035, "{0} is over the limit of {1}", "{0} 超过上限 {1}"),
+        TooManyRecords => (1_199_081, "{0} holds more than the {1} records of one call", "{0} 超过单次操作的上限 {1} 条"),
+        LengthIllegal => (1_199_089, "{0} must hold 1 to {1} items", "{0} 的长度应为 1 到 {1}"),
         RouteUnknown => (1_199_045, "no such operation: {0}", "没有这个接口：{0}"),
         PageIllegal => (1_199_059, "page.start or page.limit is not acceptable", "分页参数不可用"),
         OutcomeUnknown => (
@@ -78,6 +80,11 @@ numbers! {
             (1_113_005, "a built-in module cannot be combined with others: {0}", "内置模块不能与其他模块一起选择：{0}")
         },
         BusinessAbsent => (1_113_006, "business {0} does not exist", "业务 {0} 不存在"),
+        ProcessOwnedByTemplate => (
+            1_113_022,
+            "process {0} is owned by its template and cannot be removed by itself",
+            "进程 {0} 由模板管理，不能单独删除",
+        ),
         UseBuiltInTransfer => (
             1_113_013,
             "module {0} is built in and has a transfer of its own",
@@ -105,7 +112,8 @@ pub fn message(failure: &Failure, language: Language) -> String {
     parts.join("; ")
 }
 
-fn sentence(fault: &Fault, language: Language) -> String {
+/// One fault with its place and reason.
+pub fn sentence(fault: &Fault, language: Language) -> String {
     let (_, english, chinese) = describe(fault.cause);
     let path = fault.path.as_str();
     let subject = match &fault.name {
@@ -147,6 +155,9 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::NeedsText => plain("must be a string", "应为字符串"),
         Reason::NeedsInteger => plain("must be an integer", "应为整数"),
         Reason::NeedsBool => plain("must be true or false", "应为布尔值"),
+        Reason::NeedsTime => {
+            plain("must be a time such as 2026-11-21T10:00:00+08:00", "应为形如 2026-11-21T10:00:00+08:00 的时间")
+        }
         Reason::NeedsRows => plain("must be a list of objects", "应为对象数组"),
         Reason::NeedsObject => plain("must be an object", "应为对象"),
         Reason::Blank => plain("must not be empty", "不能为空"),
@@ -189,6 +200,11 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::NeedsPage { max } => {
             say(format!("more than {max} rows, ask for a page"), format!("结果超过 {max} 行，请使用分页"))
         }
+        Reason::NeedsCondition => plain(
+            "must be a group: an object with `condition` and `rules`",
+            "必须是条件组，即含有 condition 和 rules 的对象",
+        ),
+        Reason::TimeSyntax { value } => say(format!("{value} is no date or time"), format!("{value} 不是日期或时间")),
         Reason::NotSupportedYet => plain("not supported by this release", "此版本不支持"),
         Reason::These { what } => what.clone(),
         Reason::Absent { value } => say(format!("{value} does not exist"), format!("{value} 不存在")),

@@ -15,11 +15,13 @@ pub(crate) struct Accepted<'a> {
     pub(crate) caller: Caller,
     pub(crate) access: Access,
     pub(crate) language: Language,
+    /// Whether the caller wants every fault in `data.errors`.
+    pub(crate) full_errors: bool,
 }
 
 /// Runs it to its end.
 pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
-    let Accepted { operation, input, caller, access, language } = accepted;
+    let Accepted { operation, input, caller, access, language, full_errors } = accepted;
     let context = Context {
         caller,
         now: (state.clock)(),
@@ -30,7 +32,7 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
     };
     let mut prepared = match guarded(|| (operation.prepare)(input).map_err(OpError::Failed)) {
         Ok(prepared) => prepared,
-        Err(error) => return Outcome::of_error(&error, false, language),
+        Err(error) => return Outcome::of_error(&error, false, language).with_errors(full_errors, &error, language),
     };
     let store = &state.store;
     let result = match operation.weight {
@@ -50,7 +52,10 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
     };
     match result {
         Ok(reply) => Outcome::success(reply),
-        Err(error) => Outcome::of_error(&error, operation.weight != Weight::Write, language),
+        Err(error) => {
+            let reading = operation.weight != Weight::Write;
+            Outcome::of_error(&error, reading, language).with_errors(full_errors, &error, language)
+        }
     }
 }
 

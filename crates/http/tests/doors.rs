@@ -627,3 +627,39 @@ fn reads_can_be_protected() {
     };
     assert_eq!((list(2), list(1)), ([0; 5], [9_900_403; 5]));
 }
+
+#[test]
+fn every_bad_item_is_listed_for_those_who_ask() {
+    let app = TestApp::new();
+    let estate = app.estate();
+    let instance = app.instance(&estate, support::process("first"));
+    let bad: Vec<_> = (0..30).map(|i| json!({"process_info": {"bk_func_name": format!("f{i}")}})).collect();
+    let body = json!({"bk_biz_id": estate.business, "service_instance_id": instance, "processes": bad});
+    let path = "/create/proc/process_instance";
+    app.post(path, body.clone()).fails_with(1_199_010).naming("and 10 more");
+    assert_eq!(app.post(path, body.clone()).json()["data"], json!(null));
+
+    let full = ("X-Rollcall-Errors", "full");
+    let native = [("BK_User", USER), ("HTTP_BLUEKING_SUPPLIER_ID", "0"), ("HTTP_BLUEKING_LANGUAGE", "en"), full];
+    let header = authorization(USER);
+    let gateway = [("X-Bkapi-Authorization", header.as_str()), ("X-Bkcmdb-Language", "en"), full];
+    let answers = [
+        app.send("POST", &format!("/api/v3{path}"), &native, body.clone()),
+        app.send("POST", &format!("/api/bk-cmdb/prod/api/v3{path}"), &gateway, body.clone()),
+        app.send("POST", "/api/c/compapi/v2/cc/create_process_instance/", &[full], with(body, credentials())),
+    ];
+    for answer in answers {
+        answer.fails_with(1_199_010);
+        let errors = answer.json()["data"]["errors"].clone();
+        assert_eq!(errors.as_array().unwrap().len(), 30, "{errors}");
+        assert_eq!(errors[29]["path"], "processes[29].process_info.bk_process_name");
+        assert_eq!(errors[29]["code"], 1_199_010);
+        assert!(errors[29]["message"].as_str().unwrap().contains("bk_process_name"));
+    }
+    // Also where an input does not even have the right types, and never of a success.
+    let list = "/api/v3/findmany/proc/process_instance";
+    let wrong = app.send("POST", list, &native, json!({"bk_biz_id": "x", "service_instance_id": "y"}));
+    assert_eq!(wrong.fails_with(1_199_000).json()["data"]["errors"].as_array().unwrap().len(), 2);
+    let right = json!({"bk_biz_id": estate.business, "service_instance_id": instance});
+    assert_eq!(app.send("POST", list, &native, right).data().as_array().unwrap().len(), 1);
+}

@@ -362,3 +362,26 @@ fn without_the_right_forbidden_and_absent_look_the_same() {
     app.grant("ops", Action::EditServiceInstance, theirs.as_i64());
     create(&mine, &their_instance).fails_with(1_199_006).naming("bk_biz_id");
 }
+
+/// Indexes of some engines have a largest entry, and what is compressed fits: so texts are random here.
+#[test]
+fn texts_that_are_unique_may_be_as_long_as_any() {
+    let case = Case::new();
+    let mut state = 7_u64;
+    let mut random = |bytes: usize| -> String {
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'!' + u8::try_from((state >> 33) % 94).unwrap())
+        };
+        (0..bytes).map(|_| letter()).collect()
+    };
+    let (name, func, param) = (random(256), random(256), random(2000));
+    let info = json!({"bk_process_name": name, "bk_func_name": func, "bk_start_param_regex": param});
+    case.create(vec![info]).data();
+    let mut twin = process("twin");
+    twin["bk_func_name"] = func.as_str().into();
+    twin["bk_start_param_regex"] = param.as_str().into();
+    case.create(vec![twin]).fails_with(1_199_014).naming("bk_func_name");
+    let stored = case.list().as_array().unwrap().last().unwrap()["property"].clone();
+    assert_eq!((&stored["bk_process_name"], &stored["bk_start_param_regex"]), (&name.into(), &param.into()));
+}

@@ -157,6 +157,60 @@ const CASES: &[Case] = &[
         [1, 100],
         |app, count| json!({"service_instance_id": Place::with_instances(app, 1, count).instances[0]}),
     ),
+    case("update_process_instance", "processes", [5, 7], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        let processes: Vec<_> =
+            place.processes(app).into_iter().enumerate().map(|(i, id)| entry(id, &format!("p{i}"))).collect();
+        json!({"bk_biz_id": place.business, "processes": processes})
+    }),
+    case("update_process_instance", "names that change, in many instances", [6, 8], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 1);
+        let processes: Vec<_> = place.processes(app).into_iter().map(|id| entry(id, "new")).collect();
+        json!({"bk_biz_id": place.business, "processes": processes})
+    }),
+    case("update_process_instance", "names that are swapped", [7, 9], [2, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        let ids = place.processes(app).into_iter().enumerate();
+        let processes: Vec<_> = ids.map(|(i, id)| entry(id, &format!("p{}", count - 1 - i))).collect();
+        json!({"bk_biz_id": place.business, "processes": processes})
+    }),
+    case("put_update_proc_process_instance_by_ids", "processes", [5, 7], [1, 1000], |app, count| {
+        let place = Place::with_instances(app, count.div_ceil(100), count.min(100));
+        json!({"bk_biz_id": place.business, "process_ids": place.processes(app), "update_data": {"user": "www"}})
+    }),
+    case("delete_process_instance", "processes, some of them the last", [9, 12], [2, 100], |app, count| {
+        let place = Place::with_instances(app, count, 2);
+        let mut ids = place.processes(app);
+        // The first instance keeps one.
+        ids.remove(0);
+        ids.truncate(500);
+        json!({"bk_biz_id": place.business, "process_instance_ids": ids})
+    }),
+    case("delete_process_instance", "unknown", [3, 3], [1, 500], |app, count| {
+        let place = Place::with_instances(app, 1, 1);
+        let unknown: Vec<_> = (0..count).map(|i| 10_000 + i).collect();
+        json!({"bk_biz_id": place.business, "process_instance_ids": unknown})
+    }),
+    case("post_findmany_proc_process_instance_name_ids", "processes", [1, 1], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        json!({"bk_biz_id": place.business, "bk_module_id": place.module, "page": {"limit": 100}})
+    }),
+    case("post_findmany_proc_process_instance_detail_by_ids", "processes", [3, 3], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        json!({"bk_biz_id": place.business, "process_ids": place.processes(app), "page": {"limit": 100, "sort": "-user"}})
+    }),
+    case("list_process_detail_by_ids", "processes", [1, 1], [1, 100], |app, count| {
+        let place = Place::with_instances(app, 1, count);
+        json!({"bk_biz_id": place.business, "bk_process_ids": place.processes(app), "fields": ["user"]})
+    }),
+    case("list_process_related_info", "processes of a business", [3, 3], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 1);
+        json!({"bk_biz_id": place.business, "page": {"limit": 100}})
+    }),
+    case("list_process_related_info", "processes of a set", [4, 4], [1, 100], |app, count| {
+        let place = Place::with_instances(app, count, 1);
+        json!({"bk_biz_id": place.business, "set": {"bk_set_ids": [place.set]}, "page": {"limit": 100, "sort": "user"}})
+    }),
     case("search_business", "businesses", [1, 1], [1, 50], |app, count| {
         businesses(app, count);
         json!({"fields": ["bk_biz_id"], "page": {"start": 0, "limit": 100}})
@@ -355,6 +409,14 @@ fn processes(name: &str, count: usize) -> Vec<Value> {
     (0..count).map(|i| json!({"process_info": process(&format!("{name}{i}"))})).collect()
 }
 
+/// A process of an update.
+fn entry(id: i64, name: &str) -> Value {
+    let mut entry = process(name);
+    entry["bk_process_id"] = json!(id);
+    entry["bk_start_param_regex"] = json!("");
+    entry
+}
+
 fn instance(host: i64, count: usize) -> Value {
     json!({"bk_host_id": host, "processes": processes("p", count)})
 }
@@ -394,6 +456,15 @@ impl Place {
         let made = json!({"bk_biz_id": place.business, "bk_module_id": place.module, "instances": instances});
         place.instances = serde_json::from_value(app.post("/create/proc/service_instance", made).data()).unwrap();
         place
+    }
+
+    /// The ids of all processes.
+    fn processes(&self, app: &TestApp) -> Vec<i64> {
+        let body = json!({"page": {"limit": 1000}});
+        let path = format!("/findmany/proc/process_related_info/biz/{}", self.business);
+        let listed = app.post(&path, body).data();
+        let rows = listed["info"].as_array().unwrap().iter();
+        rows.map(|row| row["process"]["bk_process_id"].as_i64().unwrap()).collect()
     }
 
     /// More instances on the first host.

@@ -11,6 +11,8 @@ pub enum Asked {
     Statement(&'static str),
     /// One statement for many rows.
     ForMany(&'static str),
+    /// A statement that was put together for one caller.
+    Composed,
     /// Ids from this counter, however the engine comes by them.
     Ids(&'static str),
     /// Keys for new rows, where the engine gives them out.
@@ -127,6 +129,16 @@ impl Tx for Noting<'_> {
     ) -> Result<(), StoreError> {
         self.note(sql, Asked::Statement(sql));
         self.inner.query(sql, params, each)
+    }
+
+    fn query_composed(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.asked.push(Asked::Composed);
+        self.inner.query_composed(sql, params, each)
     }
 
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<usize, StoreError> {

@@ -11,6 +11,9 @@
 //! | `{service_instance_locator}` | the table that tells the business of a service instance by its id |
 //! | `{published_event}` | the events whose position is final, with it as `position` |
 //! | `{events_after $1 $2}` | the first `$2` of them behind position `$1`, in no order |
+//! | `{text of column name}`, `int`, `bool`, `ms` | the member of that name in a column that holds members of a JSON object; times as milliseconds since 1970 |
+//! | `{text in column name}`, `int`, `bool`, `ms` | the same of a column that holds a JSON object |
+//! | `{rows of column name}` | as a table `r`: the elements of a list, each as `r.value` |
 //! | `{after in business $1 $2}` | behind business `$1` and id `$2` in the order of the primary key, of a table that may be split by business; in that order |
 //!
 //! In migrations besides:
@@ -131,6 +134,11 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     if let Some((column, n)) = mark.strip_prefix("has ").and_then(|rest| rest.split_once(" $")) {
         return Some(pick(format!("instr({column}, ${n}) > 0"), format!("strpos({column}, ${n}) > 0")));
     }
+    if let Some((kind, place)) = mark.split_once(' ')
+        && let Some(meaning) = in_json(dialect, kind, place)
+    {
+        return Some(meaning);
+    }
     if let Some(n) = mark.strip_prefix("selected $") {
         // No selector may be found that is not met: one that is a complement while the label fits, or one that is none while it does not.
         return Some(pick(
@@ -182,6 +190,43 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
         "text" => fixed("TEXT", "TEXT COLLATE \"C\""),
         _ => None,
     }
+}
+
+/// What stands in a JSON text: `place` is `of column name` or `in column name`.
+fn in_json(dialect: Dialect, kind: &str, place: &str) -> Option<String> {
+    let mut words = place.split(' ');
+    let (how, column, name) = (words.next()?, words.next()?, words.next()?);
+    let json = match how {
+        "of" => format!("'{{' || {column} || '}}'"),
+        "in" => column.to_owned(),
+        _ => return None,
+    };
+    Some(match dialect {
+        Dialect::Sqlite => {
+            let value = format!("json_extract({json}, '$.{name}')");
+            match kind {
+                "text" | "int" | "bool" => value,
+                // The format of SQLite's own functions has whole seconds only where they are numbers.
+                "ms" => format!("(unixepoch({value}) * 1000 + CAST(substr({value}, 21, 3) AS INTEGER))"),
+                "rows" => format!("json_each({json}, '$.{name}') r"),
+                _ => return None,
+            }
+        }
+        Dialect::Postgres => {
+            let value = format!("(({json})::json ->> '{name}')");
+            match kind {
+                "text" => format!("({value} COLLATE \"C\")"),
+                "int" => format!("{value}::bigint"),
+                "bool" => format!("{value}::boolean"),
+                "ms" => format!("(extract(epoch FROM {value}::timestamptz) * 1000)::bigint"),
+                "rows" => {
+                    let list = format!("({json})::json -> '{name}'");
+                    format!("json_array_elements(CASE json_typeof({list}) WHEN 'array' THEN {list} END) r(value)")
+                }
+                _ => return None,
+            }
+        }
+    })
 }
 
 #[cfg(test)]

@@ -62,6 +62,15 @@ pub trait Tx {
         each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
+    /// As [`Tx::query`] with a statement that was put together from constants for one caller, see [`crate::query_filter`]. It is
+    /// prepared anew each time.
+    fn query_composed(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
     /// Runs a change and says how many rows it touched.
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<usize, StoreError>;
 

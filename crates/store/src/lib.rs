@@ -23,6 +23,8 @@ pub mod migrate;
 pub mod module;
 pub mod postgres;
 pub mod process;
+pub mod process_search;
+pub mod query_filter;
 pub mod sequence;
 pub mod service_category;
 pub mod service_instance;

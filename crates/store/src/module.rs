@@ -30,6 +30,8 @@ crate::statements! {
     /// Served by `module_set`.
     DOCUMENTS_OF_SET = "SELECT document FROM module WHERE business_id = $1 AND set_id = $4
         ORDER BY id LIMIT $2 OFFSET $3";
+    /// Served by `module_set`.
+    IDS_OF_SETS = "SELECT id FROM module WHERE business_id = $1 AND set_id {in $2} ORDER BY id";
     INSERT for many = "INSERT INTO module (id, business_id, set_id, kind, name, service_template_id, service_category_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
@@ -69,6 +71,11 @@ pub fn find(tx: &mut dyn Tx, id: ModuleId) -> Result<Option<ModuleRow>, StoreErr
 pub fn list(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleRow>, StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     tx.list(LIST_BY_ID, &[Param::Ids(&ids)], read)
+}
+
+/// The modules of these sets of a business, in order of their ids.
+pub fn ids_of_sets(tx: &mut dyn Tx, business: BusinessId, sets: &[i64]) -> Result<Vec<i64>, StoreError> {
+    tx.list(IDS_OF_SETS, &[business.get().into(), Param::Ids(sets)], |row| row.int(0))
 }
 
 /// All modules of a business, in order of their ids.

@@ -1,7 +1,7 @@
 //! Processes with their relations: both stand in one row, so that one cannot be without the other (`instances I-1`, `I-2`).
 
 use crate::{Param, Row, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId, SetId};
 use rollcall_domain::process::{NewProcess, ProcessKeys};
 
 crate::statements! {
@@ -14,6 +14,41 @@ crate::statements! {
     /// Served by `process_name`.
     KEYS_OF_INSTANCE = "SELECT name, func_name, start_param FROM process
         WHERE business_id = $1 AND service_instance_id = $2";
+    /// Served by the primary key.
+    LIST_BY_ID = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields
+        FROM process WHERE business_id = $1 AND id {in $2} ORDER BY id";
+    /// Served by `process_name`.
+    KEYS_OF_INSTANCES = "SELECT id, service_instance_id, name, func_name, start_param FROM process
+        WHERE business_id = $1 AND service_instance_id {in $2} ORDER BY id";
+    /// Served by the primary key. No stored name begins with a blank.
+    MAKE_WAY = "UPDATE process SET name = ' ' || CAST(id AS TEXT), start_param = NULL
+        WHERE business_id = $1 AND id {in $2}";
+    /// Served by the primary key.
+    UPDATE for many = "UPDATE process SET name = $3, func_name = $4, start_param = $5, fixed_fields = $6, extra_fields = $7
+        WHERE business_id = $1 AND id = $2";
+    /// Served by `service_instance_module` and `process_name`.
+    NAMES_OF_MODULE = "SELECT p.name, p.id FROM service_instance s
+        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        WHERE s.business_id = $1 AND s.module_id = $2 ORDER BY p.name, p.id";
+    /// Served by `service_instance_module` and `process_name`.
+    NAMES_OF_MODULE_BACKWARDS = "SELECT p.name, p.id FROM service_instance s
+        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        WHERE s.business_id = $1 AND s.module_id = $2 ORDER BY p.name DESC, p.id";
+    /// Served by the primary keys of both tables.
+    LIST_WITH_INSTANCE = "SELECT p.id, p.business_id, p.service_instance_id, p.process_template_id, p.host_id, p.fixed_fields,
+        p.extra_fields, s.name FROM process p
+        JOIN service_instance s ON s.business_id = $1 AND s.id = p.service_instance_id
+        WHERE p.business_id = $1 AND p.id {in $2} ORDER BY p.id";
+    /// Served by the primary keys of all tables.
+    LIST_RELATED = "SELECT p.id, p.business_id, p.service_instance_id, p.process_template_id, p.host_id, p.fixed_fields,
+        p.extra_fields, s.name, m.id, m.name, t.id, t.name, t.document, h.document FROM process p
+        JOIN service_instance s ON s.business_id = $1 AND s.id = p.service_instance_id
+        JOIN module m ON m.id = s.module_id
+        JOIN topology_set t ON t.id = m.set_id
+        JOIN host h ON h.id = p.host_id
+        WHERE p.business_id = $1 AND p.id {in $2} ORDER BY p.id";
+    /// Served by the primary key.
+    DELETE = "DELETE FROM process WHERE business_id = $1 AND id {in $2}";
     INSERT for many = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
         start_param, fixed_fields, extra_fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     /// Served by `process_name`.
@@ -74,6 +109,65 @@ pub fn each_of_instances(
     })
 }
 
+/// Hands over the name and the id of every process in a module, in order of names, of one name in order of ids.
+pub fn each_name_of_module(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    module: ModuleId,
+    backwards: bool,
+    each: &mut dyn FnMut(&str, ProcessId),
+) -> Result<(), StoreError> {
+    let sql = if backwards { NAMES_OF_MODULE_BACKWARDS } else { NAMES_OF_MODULE };
+    tx.query(sql, &[business.get().into(), module.get().into()], &mut |row| {
+        each(row.text(0)?, ProcessId(row.int(1)?));
+        Ok(())
+    })
+}
+
+/// Hands over these processes of a business with the names of their instances, in order of their ids.
+pub fn each_with_instance(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    ids: &[i64],
+    each: &mut dyn FnMut(ProcessRow<'_>, &str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let params = [business.get().into(), Param::Ids(ids)];
+    tx.query(LIST_WITH_INSTANCE, &params, &mut |row| each(read(row)?, row.text(7)?))
+}
+
+/// Where a process is.
+#[derive(Debug, Clone, Copy)]
+pub struct Whereabouts<'a> {
+    pub instance_name: &'a str,
+    pub module_id: ModuleId,
+    pub module_name: &'a str,
+    pub set_id: SetId,
+    pub set_name: &'a str,
+    pub set_document: &'a str,
+    pub host_document: &'a str,
+}
+
+/// Hands over these processes of a business with where they are, in order of their ids.
+pub fn each_related(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    ids: &[i64],
+    each: &mut dyn FnMut(ProcessRow<'_>, Whereabouts<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    tx.query(LIST_RELATED, &[business.get().into(), Param::Ids(ids)], &mut |row| {
+        let whereabouts = Whereabouts {
+            instance_name: row.text(7)?,
+            module_id: ModuleId(row.int(8)?),
+            module_name: row.text(9)?,
+            set_id: SetId(row.int(10)?),
+            set_name: row.text(11)?,
+            set_document: row.text(12)?,
+            host_document: row.text(13)?,
+        };
+        each(read(row)?, whereabouts)
+    })
+}
+
 /// What the processes of an instance hold of the unique rules.
 pub fn keys_of_instance(
     tx: &mut dyn Tx,
@@ -87,6 +181,69 @@ pub fn keys_of_instance(
             start_param: row.text_or_null(2)?.map(str::to_owned),
         })
     })
+}
+
+/// Hands over these processes of a business, in order of their ids.
+pub fn each_by_id(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    ids: &[ProcessId],
+    each: &mut dyn FnMut(ProcessRow<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.query(LIST_BY_ID, &[business.get().into(), Param::Ids(&ids)], &mut |row| each(read(row)?))
+}
+
+/// A process of an instance with what it holds of the unique rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldKeys {
+    pub id: ProcessId,
+    pub service_instance_id: ServiceInstanceId,
+    pub keys: ProcessKeys,
+}
+
+/// What the processes of these instances hold of the unique rules.
+pub fn keys_of_instances(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instances: &[ServiceInstanceId],
+) -> Result<Vec<HeldKeys>, StoreError> {
+    let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
+    tx.list(KEYS_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)], |row| {
+        let keys = ProcessKeys {
+            name: row.text(2)?.to_owned(),
+            func_name: row.text(3)?.to_owned(),
+            start_param: row.text_or_null(4)?.map(str::to_owned),
+        };
+        Ok(HeldKeys { id: ProcessId(row.int(0)?), service_instance_id: ServiceInstanceId(row.int(1)?), keys })
+    })
+}
+
+/// Lets processes go of all they hold of the unique rules, until [`update`] gives them something new.
+pub fn make_way(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessId]) -> Result<usize, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.execute(MAKE_WAY, &[business.get().into(), Param::Ids(&ids)])
+}
+
+/// Stores what processes have become.
+pub fn update<'a>(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    processes: impl Iterator<Item = &'a NewProcess>,
+) -> Result<(), StoreError> {
+    let mut params = Vec::new();
+    for process in processes {
+        params.extend([
+            Param::Int(business.get()),
+            process.id.get().into(),
+            (&process.keys.name).into(),
+            (&process.keys.func_name).into(),
+            process.keys.start_param.as_deref().into(),
+            (&process.fixed_fields).into(),
+            (&process.extra_fields).into(),
+        ]);
+    }
+    tx.execute_many(UPDATE, 7, &params)
 }
 
 /// A process that no template owns, on its instance.
@@ -109,14 +266,20 @@ pub fn insert(tx: &mut dyn Tx, processes: &[PlacedProcess<'_>]) -> Result<(), St
             placed.service_instance_id.get().into(),
             placed.host_id.get().into(),
             0.into(),
-            (&process.name).into(),
-            (&process.func_name).into(),
-            process.start_param.as_deref().into(),
+            (&process.keys.name).into(),
+            (&process.keys.func_name).into(),
+            process.keys.start_param.as_deref().into(),
             (&process.fixed_fields).into(),
             (&process.extra_fields).into(),
         ]);
     }
     tx.execute_many(INSERT, 10, &params)
+}
+
+/// Removes processes.
+pub fn delete(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessId]) -> Result<usize, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.execute(DELETE, &[business.get().into(), Param::Ids(&ids)])
 }
 
 /// Removes every process of these instances.

@@ -1,7 +1,7 @@
 //! Service instances.
 
 use crate::{Param, Row, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId};
 use rollcall_domain::label::Selectors;
 use rollcall_domain::service_instance::NewServiceInstance;
 
@@ -100,6 +100,10 @@ crate::statements! {
     /// Served by the primary key.
     LOCK_MANY = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
         WHERE business_id = $1 AND id {in $2} ORDER BY id {for update}";
+    /// Served by the primary keys of both tables.
+    LOCK_OF_PROCESSES = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
+        WHERE business_id = $1 AND id IN (SELECT service_instance_id FROM process WHERE business_id = $1 AND id {in $2})
+        ORDER BY id {for update}";
     INSERT for many = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
         VALUES ($1, $2, $3, $4, 0, $5, $6)";
     /// Served by `service_instance_host`.
@@ -400,6 +404,17 @@ pub fn lock_many(
 ) -> Result<Vec<LockedInstance>, StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     tx.list(LOCK_MANY, &[business.get().into(), Param::Ids(&ids)], read_locked)
+}
+
+/// The instances that these processes of a business are of, in order of their ids, kept as they are until the end of the
+/// transaction: nobody else changes them or their processes.
+pub fn lock_of_processes(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    processes: &[ProcessId],
+) -> Result<Vec<LockedInstance>, StoreError> {
+    let ids: Vec<_> = processes.iter().map(|id| id.get()).collect();
+    tx.list(LOCK_OF_PROCESSES, &[business.get().into(), Param::Ids(&ids)], read_locked)
 }
 
 /// The instances of these hosts in modules other than those that stay, kept as they are until the end of the transaction.

@@ -93,7 +93,14 @@ pub(super) async fn answer(asked: &Asked<'_>, path: &str, body: BodyRead) -> Hea
         app_code: app.code.clone(),
         request_id: request_id.clone(),
     };
-    name_it(wrap(200, run(asked.state, Accepted { operation, input, caller, access, language }).await))
+    name_it(wrap(
+        200,
+        run(
+            asked.state,
+            Accepted { operation, input, caller, access, language, full_errors: asked.wants_full_errors() },
+        )
+        .await,
+    ))
 }
 
 /// Query on GET; a body that begins with a brace is JSON whatever its type says; anything else is a form.

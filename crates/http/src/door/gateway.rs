@@ -108,7 +108,11 @@ pub(super) async fn answer(asked: &Asked<'_>, path: &str, body: BodyRead) -> Hea
         app_code: app.code.clone(),
         request_id: request_id.clone(),
     };
-    let outcome = run(asked.state, Accepted { operation, input, caller, access, language }).await;
+    let outcome = run(
+        asked.state,
+        Accepted { operation, input, caller, access, language, full_errors: asked.wants_full_errors() },
+    )
+    .await;
     name_it(wrap(outcome), &user.name)
 }
 

@@ -38,6 +38,11 @@ impl Asked<'_> {
         self.headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
     }
 
+    /// Whether every fault of a refused request is to stand in `data.errors`, see [`Outcome::with_errors`].
+    fn wants_full_errors(&self) -> bool {
+        self.header("x-rollcall-errors").is_some_and(|wanted| wanted.eq_ignore_ascii_case("full"))
+    }
+
     fn known_method(&self) -> Option<Method> {
         match *self.method {
             hyper::Method::GET => Some(Method::Get),

@@ -89,7 +89,11 @@ pub(super) async fn answer(asked: &Asked<'_>, path: &str, body: BodyRead) -> Hea
     };
     let app_code = first(asked, &APP_HEADERS).unwrap_or_default().to_owned();
     let caller = Caller { user: user.to_owned(), verified: true, app_code, request_id: request_id.clone() };
-    let outcome = run(asked.state, Accepted { operation, input, caller, access, language }).await;
+    let outcome = run(
+        asked.state,
+        Accepted { operation, input, caller, access, language, full_errors: asked.wants_full_errors() },
+    )
+    .await;
     name_it(wrap(200, outcome))
 }
 

@@ -383,6 +383,31 @@ impl Connection {
         Ok(prepared)
     }
 
+    /// Hands over every row that a statement answers.
+    fn hand_over(
+        &mut self,
+        statement: &Statement,
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        check_count(statement, params.len())?;
+        let client = self.client.clone();
+        let mut stopped = None;
+        self.ask(async {
+            let values = params.iter().map(|param| Value(*param));
+            let rows: RowStream = client.query_raw(statement, values).await?;
+            let mut rows = pin!(rows);
+            while let Some(row) = rows.next().await {
+                let row = row?;
+                if stopped.is_none() {
+                    stopped = each(&PostgresRow(&row)).err();
+                }
+            }
+            Ok(())
+        })?;
+        stopped.map_or(Ok(()), Err)
+    }
+
     fn prepare_text(&mut self, sql: &str) -> Result<Statement, StoreError> {
         let client = self.client.clone();
         self.ask(async { client.prepare(sql).await })
@@ -406,22 +431,17 @@ impl Tx for Connection {
         each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let statement = self.prepare(sql)?;
-        check_count(&statement, params.len())?;
-        let client = self.client.clone();
-        let mut stopped = None;
-        self.ask(async {
-            let values = params.iter().map(|param| Value(*param));
-            let rows: RowStream = client.query_raw(&statement, values).await?;
-            let mut rows = pin!(rows);
-            while let Some(row) = rows.next().await {
-                let row = row?;
-                if stopped.is_none() {
-                    stopped = each(&PostgresRow(&row)).err();
-                }
-            }
-            Ok(())
-        })?;
-        stopped.map_or(Ok(()), Err)
+        self.hand_over(&statement, params, each)
+    }
+
+    fn query_composed(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let statement = self.prepare_text(&dialect::for_postgres(sql))?;
+        self.hand_over(&statement, params, each)
     }
 
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<usize, StoreError> {

@@ -30,7 +30,7 @@ crate::statements! {
     SIZE = "{only postgres} SELECT pg_database_size(current_database())";
     /// Served by the primary key.
     NEXT_POSITION = "{only postgres} SELECT next_position FROM event_sequencer WHERE id = 1";
-    DRAW = "{only postgres} SELECT nextval('event_draw') FROM generate_series(1, $1)";
+    DRAW = "{only postgres} SELECT nextval('event_draw') FROM generate_series(1, $1::bigint)";
     /// Each server forgets others. Served by `commit_record_time`, which a clock that moves while the statement runs would not be.
     FORGET = "{only postgres} DELETE FROM commit_record WHERE id IN (SELECT id FROM commit_record WHERE is_pending = 0
         AND time_ms < (extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1 ORDER BY time_ms LIMIT $2

@@ -196,10 +196,7 @@ impl Connection {
         sql: &'static str,
         params: &[Param<'_>],
     ) -> Result<Option<rusqlite::CachedStatement<'_>>, StoreError> {
-        // Without a transaction the statement would be committed at once, whatever becomes of the rest of its unit of work.
-        if self.begun && !self.in_transaction() {
-            return Err(StoreError::Unavailable(TRANSACTION_LOST.into()));
-        }
+        self.require_transaction()?;
         let key = (sql.as_ptr() as usize, sql.len());
         let translated = self.translated.entry(key).or_insert_with(|| dialect::for_sqlite(sql).into_boxed_str());
         if translated.is_empty() {
@@ -208,6 +205,14 @@ impl Connection {
         let mut statement = self.inner.prepare_cached(translated).map_err(translate)?;
         bind(&mut statement, params)?;
         Ok(Some(statement))
+    }
+
+    /// Without a transaction a statement would be committed at once, whatever becomes of the rest of its unit of work.
+    fn require_transaction(&self) -> Result<(), StoreError> {
+        if self.begun && !self.in_transaction() {
+            return Err(StoreError::Unavailable(TRANSACTION_LOST.into()));
+        }
+        Ok(())
     }
 
     fn error(&self, error: rusqlite::Error) -> StoreError {
@@ -226,7 +231,22 @@ fn saturating_ns(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
-fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Param<'_>]) -> Result<(), StoreError> {
+/// Hands over every row of a statement whose values are bound. The inner error is SQLite's.
+fn hand_over(
+    statement: &mut rusqlite::Statement<'_>,
+    each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+) -> Result<Result<(), rusqlite::Error>, StoreError> {
+    let mut rows = statement.raw_query();
+    loop {
+        match rows.next() {
+            Ok(Some(row)) => each(&SqliteRow(row))?,
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+}
+
+fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Param<'_>]) -> Result<(), StoreError> {
     // SQLite would take null for what is missing.
     let (given, wanted) = (params.len(), statement.parameter_count());
     if given != wanted {
@@ -270,17 +290,24 @@ impl Tx for Connection {
         let Some(mut statement) = self.prepare(sql, params)? else {
             return Ok(());
         };
-        let mut rows = statement.raw_query();
-        let failed = loop {
-            match rows.next() {
-                Ok(Some(row)) => each(&SqliteRow(row))?,
-                Ok(None) => return Ok(()),
-                Err(error) => break error,
-            }
-        };
-        drop(rows);
+        let ended = hand_over(&mut statement, each)?;
         drop(statement);
-        Err(self.error(failed))
+        ended.map_err(|error| self.error(error))
+    }
+
+    fn query_composed(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.require_transaction()?;
+        // Not cached: it would push out a statement that is used again.
+        let mut statement = self.inner.prepare(&dialect::for_sqlite(sql)).map_err(translate)?;
+        bind(&mut statement, params)?;
+        let ended = hand_over(&mut statement, each)?;
+        drop(statement);
+        ended.map_err(|error| self.error(error))
     }
 
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<usize, StoreError> {

@@ -4,7 +4,7 @@ use super::chance::Chance;
 use super::home::wait_until;
 use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
 use rollcall_domain::moment::Moment;
-use rollcall_domain::process::NewProcess;
+use rollcall_domain::process::{NewProcess, ProcessKeys};
 use rollcall_store::audit::{self, Actor, AuditRow};
 use rollcall_store::event::{self, EventKind, EventOperation, EventRow};
 use rollcall_store::migrate::find_setting;
@@ -63,9 +63,7 @@ impl Request {
     fn process(self, id: i64) -> NewProcess {
         NewProcess {
             id: ProcessId(id),
-            name: format!("p{id}"),
-            func_name: "f".into(),
-            start_param: Some(format!("{id}")),
+            keys: ProcessKeys { name: format!("p{id}"), func_name: "f".into(), start_param: Some(format!("{id}")) },
             fixed_fields: "x".repeat(self.bytes),
             extra_fields: String::new(),
         }

@@ -1,0 +1,252 @@
+//! What an update makes of a stored process that no template owns (`instances` 10.14, 10.15). Types are checked before it is known
+//! what is stored, and told apart from bad values: the contract answers them with another number.
+
+use super::{FIELDS, KEPT, Kind, NewProcess, ProcessKeys, read_value};
+use crate::bind_info::{self, BindRow, HostAddresses, SentRows};
+use crate::fault::{Cause, Fault, Reason};
+use crate::id::ProcessId;
+use crate::json::{FieldPath, Json, JsonWriter, Limits, Object, parse};
+use crate::moment::is_rfc3339;
+use std::collections::HashMap;
+
+/// What becomes of the fields that an update does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unnamed {
+    /// They become null: the update replaces the whole process.
+    Cleared,
+    /// They stay as they are.
+    Kept,
+}
+
+/// What a caller wants a stored process to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessUpdate {
+    unnamed: Unnamed,
+    /// The values sent for plain fields, by their places in [`FIELDS`].
+    values: Vec<Option<Json>>,
+    bind: SentBind,
+    /// The same for [`KEPT`]; null takes the field away.
+    kept: [Option<Json>; KEPT.len()],
+    sent: Object,
+    mistyped: Vec<Fault>,
+    unusable: Vec<Fault>,
+}
+
+/// What an update says of the ports.
+#[derive(Debug, Clone, PartialEq)]
+enum SentBind {
+    Nothing,
+    Rows(Option<SentRows>),
+    /// In the fields of older releases.
+    Legacy(Vec<BindRow>),
+}
+
+/// When and by whom a process is changed.
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateStamp<'a> {
+    /// RFC 3339 text.
+    pub time: &'a str,
+    pub user: &'a str,
+}
+
+/// The documents of a stored process as the rules read them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredProcess {
+    pub id: ProcessId,
+    pub keys: ProcessKeys,
+    fixed: Object,
+    extra: Object,
+}
+
+impl StoredProcess {
+    /// Reads the two stored texts; `None` when they are not what this program stores.
+    pub fn read(id: ProcessId, fixed_fields: &str, extra_fields: &str) -> Option<Self> {
+        let read = |members: &str| match parse(format!("{{{members}}}").as_bytes(), Limits::default()) {
+            Ok(Json::Object(object)) => Some(object),
+            _ => None,
+        };
+        let (fixed, extra) = (read(fixed_fields)?, read(extra_fields)?);
+        let text = |field: &str| fixed.get(field).and_then(Json::as_text).map(str::to_owned);
+        let keys = ProcessKeys {
+            name: text("bk_process_name")?,
+            func_name: text("bk_func_name")?,
+            start_param: text("bk_start_param_regex"),
+        };
+        Some(Self { id, keys, fixed, extra })
+    }
+}
+
+impl ProcessUpdate {
+    /// Reads the fields of an update. Keys in another case count, unknown ones and those the server sets are ignored.
+    pub fn read(record: &Object, unnamed: Unnamed, at: &FieldPath) -> Self {
+        let mut update = Self {
+            unnamed,
+            values: vec![None; FIELDS.len()],
+            bind: SentBind::Nothing,
+            kept: Default::default(),
+            sent: Object::new(),
+            mistyped: Vec::new(),
+            unusable: Vec::new(),
+        };
+        for (place, (field, kind)) in FIELDS.iter().enumerate() {
+            let sent = record.get_ignoring_case(field).map(|(_, value)| value);
+            if let Some(value) = sent {
+                update.sent.insert(*field, value.clone());
+            }
+            match (kind, sent) {
+                (Kind::Server, Some(value)) => {
+                    if let Err(reason) = check_server_field(field, value) {
+                        update.refuse(at.field(field), reason);
+                    }
+                }
+                (Kind::Server, None) => {}
+                (Kind::Bind, Some(rows)) => {
+                    update.bind = SentBind::Rows(SentRows::read(rows, &at.field(field), &mut update.mistyped));
+                }
+                // As when a process is made: the fields of older releases count when the newer one is absent (`design` §4).
+                (Kind::Bind, None) if unnamed == Unnamed::Cleared => {
+                    let rows = bind_info::read_legacy(record, at, &mut update.unusable);
+                    update.bind = rows.map_or(SentBind::Rows(None), SentBind::Legacy);
+                }
+                (Kind::Bind, None) => {}
+                (Kind::Needed(_), None) if unnamed == Unnamed::Cleared => update.refuse(at.field(field), Reason::Blank),
+                (_, None) => {}
+                (kind, sent) => match read_value(*kind, sent) {
+                    Ok(value) => update.values[place] = Some(value),
+                    Err(reason) => update.refuse(at.field(field), reason),
+                },
+            }
+        }
+        for (place, (field, kind)) in KEPT.into_iter().enumerate() {
+            let Some((_, value)) = record.get_ignoring_case(field) else { continue };
+            update.sent.insert(field, value.clone());
+            match read_value(kind, Some(value)) {
+                Ok(value) => update.kept[place] = Some(value),
+                // The original does not know the field and so has no type for it.
+                Err(reason) => {
+                    update.unusable.push(Fault::new(Cause::ParamUnusable, at.field(field)).because(reason));
+                }
+            }
+        }
+        update
+    }
+
+    fn refuse(&mut self, at: FieldPath, reason: Reason) {
+        let fault = Fault::new(Cause::ParamUnusable, at).because(reason);
+        if fault.is_about_type() {
+            self.mistyped.push(Fault { cause: Cause::BodyUndecodable, ..fault });
+        } else {
+            self.unusable.push(fault);
+        }
+    }
+
+    /// Values of another type than their fields.
+    pub fn mistyped(&self) -> &[Fault] {
+        &self.mistyped
+    }
+
+    /// Values that no process may have. The rows of ports are not among them, see [`ProcessUpdate::apply`].
+    pub fn unusable(&self) -> &[Fault] {
+        &self.unusable
+    }
+
+    /// The known fields as the caller sent them.
+    pub fn sent(&self) -> &Object {
+        &self.sent
+    }
+
+    /// Whether a row takes its address from the host.
+    pub fn needs_host(&self) -> bool {
+        matches!(&self.bind, SentBind::Legacy(rows) if bind_info::needs_host(rows))
+    }
+
+    /// The process after the update, unless a row of its ports is refused. Only an update without [`Self::mistyped`] and
+    /// [`Self::unusable`] values can be applied.
+    pub fn apply(
+        &self,
+        stored: &StoredProcess,
+        stamp: UpdateStamp<'_>,
+        host: &HostAddresses,
+        faults: &mut Vec<Fault>,
+    ) -> Option<NewProcess> {
+        let before = faults.len();
+        let is = |field: &str| stored.fixed.get(field).unwrap_or(&Json::Null);
+        let mut keys = stored.keys.clone();
+        let mut fixed = JsonWriter::with_capacity(768);
+        for (place, (field, kind)) in FIELDS.iter().enumerate() {
+            fixed.key(field);
+            let value = match (kind, &self.values[place]) {
+                (Kind::Server, _) if *field == "last_time" => {
+                    fixed.text(stamp.time);
+                    continue;
+                }
+                (Kind::Bind, _) => {
+                    match &self.bind {
+                        SentBind::Nothing => _ = fixed.value(is(field)),
+                        SentBind::Rows(None) => _ = fixed.raw("null"),
+                        SentBind::Rows(Some(rows)) => rows.write(&mut fixed, stored.fixed.get(field), faults),
+                        SentBind::Legacy(rows) => bind_info::write_rows(&mut fixed, Some(rows), host),
+                    }
+                    continue;
+                }
+                (Kind::Server, _) => is(field),
+                (_, Some(value)) => value,
+                (_, None) => match self.unnamed {
+                    Unnamed::Cleared => &Json::Null,
+                    Unnamed::Kept => is(field),
+                },
+            };
+            fixed.value(value);
+            let text = || value.as_text().map(str::to_owned);
+            match *field {
+                "bk_process_name" => keys.name = text().unwrap_or_default(),
+                "bk_func_name" => keys.func_name = text().unwrap_or_default(),
+                "bk_start_param_regex" => keys.start_param = text(),
+                _ => {}
+            }
+        }
+        let mut extra = stored.extra.clone();
+        extra.insert("bk_updated_at", stamp.time.into());
+        extra.insert("bk_updated_by", stamp.user.into());
+        for ((field, _), sent) in KEPT.into_iter().zip(&self.kept) {
+            match sent {
+                None => {}
+                Some(Json::Null) => _ = extra.remove(field),
+                Some(value) => extra.insert(field, value.clone()),
+            }
+        }
+        let mut extra_fields = JsonWriter::with_capacity(192);
+        for (key, value) in extra.iter() {
+            extra_fields.key(key).value(value);
+        }
+        let process =
+            NewProcess { id: stored.id, keys, fixed_fields: fixed.finish(), extra_fields: extra_fields.finish() };
+        (faults.len() == before).then_some(process)
+    }
+}
+
+/// A field that is the server's to say still has its type.
+fn check_server_field(field: &str, value: &Json) -> Result<(), Reason> {
+    match (field, value) {
+        (_, Json::Null) => Ok(()),
+        ("create_time" | "last_time", Json::Text(time)) if is_rfc3339(time) => Ok(()),
+        ("create_time" | "last_time", _) => Err(Reason::NeedsTime),
+        ("bk_supplier_account", Json::Text(_)) => Ok(()),
+        ("bk_supplier_account", _) => Err(Reason::NeedsText),
+        (_, Json::Int(_)) => Ok(()),
+        _ => Err(Reason::NeedsInteger),
+    }
+}
+
+/// Which of the changed processes of one instance hold something that another of them takes over. Unique rules are checked row by
+/// row, so these have to let go of it before any is written.
+pub fn must_make_way(changes: &[(&ProcessKeys, &ProcessKeys)]) -> Vec<usize> {
+    let names: HashMap<_, _> = changes.iter().enumerate().map(|(i, (_, new))| (new.name.as_str(), i)).collect();
+    let pairs: HashMap<_, _> = changes.iter().enumerate().filter_map(|(i, (_, new))| Some((new.pair()?, i))).collect();
+    let is_taken = |i: usize, old: &ProcessKeys| {
+        names.get(old.name.as_str()).is_some_and(|taker| *taker != i)
+            || old.pair().and_then(|pair| pairs.get(&pair)).is_some_and(|taker| *taker != i)
+    };
+    let olds = changes.iter().enumerate().map(|(i, (old, _))| (i, *old));
+    olds.filter(|(i, old)| is_taken(*i, old)).map(|(i, _)| i).collect()
+}
