@@ -47,6 +47,9 @@ impl Serve for DeleteProcesses {
             return Err(fault.because(Reason::TooMany { max }).into());
         }
         let loaded = Loaded::lock(&granted, tx, &self.process_ids)?;
+        if loaded.processes.is_empty() {
+            return Ok(Reply::null());
+        }
         self.check_owners(&loaded)?;
         let mut journal = Journal::default();
         loaded.remove(&granted, tx, &mut journal)?;

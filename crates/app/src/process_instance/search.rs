@@ -12,9 +12,10 @@ use rollcall_domain::page::{Page, PageIn};
 use rollcall_domain::process;
 use rollcall_domain::query_filter::QueryFilter;
 use rollcall_domain::wire_input;
-use rollcall_store::process::ProcessRow;
+use rollcall_store::process::{ProcessRow, Whereabouts};
 use rollcall_store::process_search::ProcessSearch;
 use rollcall_store::{StoreError, Tx};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 /// Sorting by these needs no document.
@@ -368,20 +369,18 @@ impl Serve for ListRelated {
         let mut hosts: HashMap<HostId, String> = HashMap::new();
         let mut rows = HashMap::with_capacity(found.ids.len());
         rollcall_store::process::each_related(tx, business, &found.ids, &mut |row, place| {
-            if !sets.contains_key(&place.set_id) {
-                let document = read(row.id, place.set_document)?;
-                let mut out = JsonWriter::with_capacity(64);
-                out.raw("{\"bk_set_id\":").int(place.set_id.get()).raw(",\"bk_set_name\":").text(place.set_name);
-                out.raw(",\"bk_set_env\":").text(text_of(&document, "bk_set_env")).raw("}");
-                sets.insert(place.set_id, out.finish());
-            }
-            if !hosts.contains_key(&row.host_id) {
-                hosts.insert(row.host_id, host(row.host_id, &read(row.id, place.host_document)?));
-            }
+            let set = match sets.entry(place.set_id) {
+                Entry::Occupied(set) => set.into_mut(),
+                Entry::Vacant(free) => free.insert(write_set(&place, &read(row.id, place.set_document)?)),
+            };
+            let host = match hosts.entry(row.host_id) {
+                Entry::Occupied(host) => host.into_mut(),
+                Entry::Vacant(free) => free.insert(write_host(row.host_id, &read(row.id, place.host_document)?)),
+            };
             let mut out = JsonWriter::with_capacity(1536);
-            out.raw("{\"set\":").raw(&sets[&place.set_id]);
+            out.raw("{\"set\":").raw(set);
             out.raw(",\"module\":{\"bk_module_id\":").int(place.module_id.get());
-            out.raw(",\"bk_module_name\":").text(place.module_name).raw("},\"host\":").raw(&hosts[&row.host_id]);
+            out.raw(",\"bk_module_name\":").text(place.module_name).raw("},\"host\":").raw(host);
             out.raw(",\"service_instance\":{\"id\":").int(row.service_instance_id.get());
             out.raw(",\"name\":").text(place.instance_name);
             out.raw("},\"process_template\":{\"id\":").int(row.process_template_id).raw("},\"process\":");
@@ -430,8 +429,16 @@ fn text_of<'a>(document: &'a Object, field: &str) -> &'a str {
     document.get(field).and_then(Json::as_text).unwrap_or_default()
 }
 
+/// A set as the answer shows it.
+fn write_set(place: &Whereabouts<'_>, document: &Object) -> String {
+    let mut out = JsonWriter::with_capacity(64);
+    out.raw("{\"bk_set_id\":").int(place.set_id.get()).raw(",\"bk_set_name\":").text(place.set_name);
+    out.raw(",\"bk_set_env\":").text(text_of(document, "bk_set_env")).raw("}");
+    out.finish()
+}
+
 /// A host as the answer shows it.
-fn host(id: HostId, document: &Object) -> String {
+fn write_host(id: HostId, document: &Object) -> String {
     let mut out = JsonWriter::with_capacity(192);
     out.raw("{\"bk_host_id\":").int(id.get());
     out.raw(",\"bk_cloud_id\":").int(document.get("bk_cloud_id").and_then(Json::as_int).unwrap_or_default());
