@@ -276,6 +276,11 @@ impl Selectors {
         self.0.is_empty()
     }
 
+    /// Whether an instance without labels cannot meet them.
+    pub fn want_a_label(&self) -> bool {
+        self.0.iter().any(|selector| !selector.is_complement)
+    }
+
     /// Whether an instance with these labels meets them all. The store asks the same in its own language.
     pub fn matches(&self, labels: Option<&Labels>) -> bool {
         let none = Labels::default();
@@ -398,6 +403,10 @@ mod tests {
             prop_assert_ne!(meets("in", &[&a, &b]), meets("notin", &[&a, &b]));
             prop_assert_eq!(meets("in", &[&a, &b]), meets("=", &[&a]) || meets("=", &[&b]));
             prop_assert!(!meets("=", &[&a]) || meets("exists", &[]));
+            for (operator, values) in [("exists", vec![]), ("!", vec![]), ("=", vec![a.as_str()]), ("!=", vec![a.as_str()])] {
+                let selectors = Selectors::read(&[selector(&key, operator, &values)]).unwrap();
+                prop_assert_eq!(selectors.want_a_label(), !selectors.matches(None));
+            }
         }
 
         /// `instances I-21`.

@@ -15,6 +15,8 @@ macro_rules! filtered {
             named: filtered!(@list ("WHERE business_id = $1", $filter, " AND {has name $", $a, "}"), $b, $c),
             selected: filtered!(@list ("WHERE business_id = $1", $filter, " AND {has name $", $a, "} AND {selected $", $b, "}"),
                 $c, $d),
+            labelled: filtered!(@list ("WHERE business_id = $1", $filter, " AND labels IS NOT NULL AND {has name $", $a,
+                "} AND {selected $", $b, "}"), $c, $d),
         }
     };
     (@list $where:tt, $limit:literal, $offset:literal) => {
@@ -50,6 +52,8 @@ struct Filtered {
     named: List,
     /// The same, and with selectors.
     selected: List,
+    /// The same, with selectors of which one wants a label. Without hosts and instances served by `service_instance_labels`.
+    labelled: List,
 }
 
 /// By the bits: 1 module, 2 hosts, 4 instances. Served by `service_instance_module`, `service_instance_host`, the primary key,
@@ -82,7 +86,8 @@ macro_rules! deep {
 const DEEP: [[&str; 2]; 2] = [deep!("", 2, 3), deep!(" AND module_id = $2", 3, 4)];
 
 pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
-    let lists = FILTERED.iter().flat_map(|filtered| [&filtered.plain, &filtered.named, &filtered.selected]);
+    let lists =
+        FILTERED.iter().flat_map(|filtered| [&filtered.plain, &filtered.named, &filtered.selected, &filtered.labelled]);
     lists.flat_map(|list| list.pages.into_iter().chain([list.count])).chain(DEEP.into_iter().flatten())
 }
 
@@ -291,6 +296,7 @@ impl<'a> Bound<'a> {
         match (self.is_named(), self.is_selected()) {
             (false, _) => &filtered.plain,
             (true, false) => &filtered.named,
+            (true, true) if self.filter.selectors.want_a_label() => &filtered.labelled,
             (true, true) => &filtered.selected,
         }
     }

@@ -88,7 +88,8 @@ impl Planner {
 fn value_of(kind: &Type) -> String {
     match *kind {
         Type::INT8 => "3".into(),
-        Type::TEXT => "'a'".into(),
+        // Some texts are JSON.
+        Type::TEXT => "'[]'".into(),
         Type::INT8_ARRAY => "'{1,2,3}'".into(),
         Type::TEXT_ARRAY => "'{a,b}'".into(),
         _ => panic!("a parameter of the type {kind}"),
