@@ -3,6 +3,7 @@
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::json::{FieldPath, Json, JsonWriter, Object};
 use crate::query_filter::Shape;
+use std::collections::HashSet;
 
 /// One row, all five cells. `None` is a stored null: the cell was not sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -281,22 +282,32 @@ impl SentRows {
     pub fn write(&self, out: &mut JsonWriter, stored: Option<&Json>, faults: &mut Vec<Fault>) {
         let stored = stored.and_then(Json::as_list).unwrap_or_default();
         let stored: Vec<_> = stored.iter().filter_map(Json::as_object).map(cells).collect();
+        // By their texts: a caller may send very many rows.
+        let known: HashSet<String> = stored.iter().map(|cells| row_text(cells)).collect();
         out.raw("[");
         for (i, row) in self.0.iter().enumerate() {
-            if !stored.contains(&row.cells) {
+            let text = row_text(&row.cells);
+            if !known.contains(&text) {
                 faults.extend(row.faults.iter().cloned());
                 let was_null = |cell: usize| stored.get(i).is_some_and(|stored| stored[cell] == Json::Null);
                 let blank = NEEDED_CELLS.into_iter().filter(|cell| row.cells[*cell] == Json::Null && !was_null(*cell));
                 faults.extend(blank.map(|cell| unusable(row.at.field(CELLS[cell]), Reason::Blank)));
             }
-            out.separate().raw("{");
-            for (cell, value) in CELLS.iter().zip(&row.cells) {
-                out.key(cell).value(value);
-            }
-            out.raw("}");
+            out.separate().raw(&text);
         }
         out.raw("]");
     }
+}
+
+/// A row as it is stored.
+fn row_text(cells: &[Json; 5]) -> String {
+    let mut out = JsonWriter::with_capacity(96);
+    out.raw("{");
+    for (cell, value) in CELLS.iter().zip(cells) {
+        out.key(cell).value(value);
+    }
+    out.raw("}");
+    out.finish()
 }
 
 /// As long as any text attribute may be (`instances` 4.1): two bytes of this text become a row of ninety in three stored places.
