@@ -195,6 +195,65 @@ def test_service_instances_with_their_processes(cc, estate, instances):
         assert row["process_instances"][0]["relation"]["bk_host_id"] == row["bk_host_id"]
 
 
+def test_labels_and_what_they_select(cc, estate, instances):
+    biz = {"bk_biz_id": estate["biz"]}
+    assert data_of(cc.add_label_for_service_instance({**biz, "instance_ids": instances, "labels": {"env": "prod"}})) is None
+    assert data_of(cc.add_label_for_service_instance({**biz, "instance_ids": instances[:1], "labels": {"tier": "web"}})) is None
+    selectors = [{"key": "env", "operator": "=", "values": ["prod"]}, {"key": "tier", "operator": "exists", "values": []}]
+    listed = data_of(cc.list_service_instance({**biz, "selectors": selectors, "page": {"start": 0, "limit": 10}}))
+    assert [(row["id"], row["labels"]) for row in listed["info"]] == [(instances[0], {"env": "prod", "tier": "web"})]
+    assert data_of(cc.remove_label_from_service_instance({**biz, "instance_ids": instances, "keys": ["env", "tier"]})) is None
+    of_host = data_of(cc.list_service_instance_by_host({**biz, "bk_host_id": estate["hosts"][0], "page": {"limit": 10}}))
+    assert [(row["id"], row["labels"]) for row in of_host["info"]] == [(instances[0], {})]
+    of_template = {**biz, "set_template_id": 1, "page": {"start": 0, "limit": 10}}
+    assert data_of(cc.list_service_instance_by_set_template(of_template)) == {"count": 0, "info": []}
+
+
+def test_processes_change_and_go(cc, estate):
+    biz = {"bk_biz_id": estate["biz"]}
+    wanted = {"bk_host_id": estate["hosts"][1], "processes": [process("a", "90"), process("b", "90")]}
+    [instance] = data_of(cc.create_service_instance({**biz, "bk_module_id": estate["web"], "instances": [wanted]}))
+    one = {**biz, "service_instance_id": instance}
+    first, second = [row["property"] for row in data_of(cc.list_process_instance(one))]
+    ids = [first["bk_process_id"], second["bk_process_id"]]
+
+    # What is read back, changed and sent again; two names swapped at once.
+    first["bk_process_name"], second["bk_process_name"] = "b", "a"
+    first["bk_start_param_regex"], second["bk_start_param_regex"] = "b", "a"
+    assert data_of(cc.update_process_instance({**biz, "processes": [first, second]})) == ids
+    fields = ["bk_process_id", "bk_process_name"]
+    detail = data_of(cc.list_process_detail_by_ids({**biz, "bk_process_ids": ids, "fields": fields}))
+    assert [(row["bk_process_id"], row["bk_process_name"]) for row in detail] == [(ids[0], "b"), (ids[1], "a")]
+
+    rules = [
+        {"field": "bk_process_id", "operator": "in", "value": ids},
+        {"field": "bk_process_name", "operator": "equal", "value": "a"},
+    ]
+    search = {"process_property_filter": {"condition": "AND", "rules": rules}, "module": {"bk_module_ids": [estate["web"]]}}
+    page = {"start": 0, "limit": 500, "sort": "bk_process_id"}
+    related = data_of(cc.list_process_related_info({**biz, **search, "page": page}))
+    assert related["count"] == 1
+    [row] = related["info"]
+    assert (row["process"]["bk_process_id"], row["service_instance"]["id"]) == (ids[1], instance)
+    assert row["module"]["bk_module_id"] == estate["web"]
+    assert row["host"]["bk_host_id"] == estate["hosts"][1]
+
+    # The last process takes its service instance with it.
+    assert data_of(cc.delete_process_instance({**biz, "process_instance_ids": ids[:1]})) is None
+    assert [row["property"]["bk_process_id"] for row in data_of(cc.list_process_instance(one))] == ids[1:]
+    assert data_of(cc.delete_process_instance({**biz, "process_instance_ids": ids[1:]})) is None
+    refusal_of(cc.delete_service_instance({**biz, "service_instance_ids": [instance]}), 1199006)
+
+
+def test_service_instances_go(cc, estate):
+    biz = {"bk_biz_id": estate["biz"]}
+    wanted = {"bk_host_id": estate["hosts"][0], "processes": [process("gone", "91")]}
+    made = data_of(cc.create_service_instance({**biz, "bk_module_id": estate["web"], "instances": [wanted, wanted]}))
+    assert data_of(cc.delete_service_instance({**biz, "service_instance_ids": made})) is None
+    left = data_of(cc.list_service_instance({**biz, "bk_host_ids": estate["hosts"][:1], "page": {"start": 0, "limit": 10}}))
+    assert not set(made) & {row["id"] for row in left["info"]}
+
+
 def test_a_taken_name_is_refused_in_the_words_clients_look_for(cc, make_client, estate, instances):
     body = {"bk_biz_id": estate["biz"], "service_instance_id": instances[0], "processes": [process("nginx", "81")]}
     english = refusal_of(cc.create_process_instance(body), 1199014)
