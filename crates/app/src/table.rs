@@ -185,7 +185,7 @@ pub fn operations() -> Vec<Operation> {
             Weight::Keyed,
         )
         .post("/findmany/proc/process_instance/detail/biz/{bk_biz_id}")
-        .numbers(&["bk_biz_id"]),
+        .number_or("bk_biz_id", Cause::ParamUnusable),
         Operation::new::<process::ListRelated>(
             "list_process_related_info",
             "List processes with their sets, modules, hosts and service instances",

@@ -175,7 +175,7 @@ fn e99_e100_details_in_a_business() {
     let other = case.app.estate_named("other", "10.9.0");
     let path = format!("/findmany/proc/process_instance/detail/biz/{}", other.business);
     assert_eq!(case.app.post(&path, json!({"bk_process_ids": case.ids})).data(), json!([]), "I-27");
-    case.app.post("/findmany/proc/process_instance/detail/biz/x", json!({"bk_process_ids": [1]})).fails_with(1_199_009);
+    case.app.post("/findmany/proc/process_instance/detail/biz/x", json!({"bk_process_ids": [1]})).fails_with(1_199_011);
     let esb = json!({"bk_biz_id": case.estate.business, "bk_process_ids": [case.ids[0]], "fields": ["bk_process_id"]});
     assert_eq!(case.app.esb("list_process_detail_by_ids", esb).data(), json!([{"bk_process_id": case.ids[0]}]));
 }
