@@ -142,6 +142,28 @@ def test_details_in_pages_of_a_thousand(call, estate):
         assert process["process"]["bk_process_id"] == process["relation"]["bk_process_id"]
 
 
+def test_a_configuration_tool_collects_the_processes_of_a_business(call, estate):
+    # Empty lists are no conditions; a filter comes as a group, by ids or by names.
+    no_conditions = {"set": {"bk_set_ids": []}, "module": {"bk_module_ids": []}, "service_instance": {"ids": []}}
+    body = {"bk_biz_id": estate["biz"], **no_conditions, "page": {"start": 0, "limit": 5, "sort": "bk_process_id"}}
+    first = call("list_process_related_info", body)
+    second = call("list_process_related_info", {**body, "page": {"start": 5, "limit": 5, "sort": "bk_process_id"}})
+    rows = first["info"] + second["info"]
+    assert first["count"] == second["count"] == len(rows) == len(estate["instances"])
+    assert [row["service_instance"]["id"] for row in rows] == estate["instances"]
+    for row in rows:
+        assert (row["set"]["bk_set_id"], row["module"]["bk_module_id"]) == (estate["set"], estate["module"])
+        assert (row["host"]["bk_host_innerip"], row["process_template"]["id"]) == ("10.8.0.1", 0)
+        assert row["process"]["bk_process_name"] == "java"
+    wanted = [row["process"]["bk_process_id"] for row in rows[2:4]]
+    rules = [
+        {"field": "bk_process_id", "operator": "in", "value": wanted},
+        {"field": "bk_process_name", "operator": "in", "value": ["java"]},
+    ]
+    filtered = {**body, "process_property_filter": {"condition": "AND", "rules": rules}, "page": {"start": 0, "limit": 500}}
+    assert [row["process"]["bk_process_id"] for row in call("list_process_related_info", filtered)["info"]] == wanted
+
+
 def test_an_installer_repeats_a_host(call):
     row = {"bk_host_innerip": "10.8.0.9", "bk_cloud_id": 0, "import_from": "3"}
     for _ in range(2):

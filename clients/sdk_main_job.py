@@ -225,19 +225,6 @@ def test_processes_change_and_go(cc, estate):
     detail = data_of(cc.list_process_detail_by_ids({**biz, "bk_process_ids": ids, "fields": fields}))
     assert [(row["bk_process_id"], row["bk_process_name"]) for row in detail] == [(ids[0], "b"), (ids[1], "a")]
 
-    rules = [
-        {"field": "bk_process_id", "operator": "in", "value": ids},
-        {"field": "bk_process_name", "operator": "equal", "value": "a"},
-    ]
-    search = {"process_property_filter": {"condition": "AND", "rules": rules}, "module": {"bk_module_ids": [estate["web"]]}}
-    page = {"start": 0, "limit": 500, "sort": "bk_process_id"}
-    related = data_of(cc.list_process_related_info({**biz, **search, "page": page}))
-    assert related["count"] == 1
-    [row] = related["info"]
-    assert (row["process"]["bk_process_id"], row["service_instance"]["id"]) == (ids[1], instance)
-    assert row["module"]["bk_module_id"] == estate["web"]
-    assert row["host"]["bk_host_id"] == estate["hosts"][1]
-
     # The last process takes its service instance with it.
     assert data_of(cc.delete_process_instance({**biz, "process_instance_ids": ids[:1]})) is None
     assert [row["property"]["bk_process_id"] for row in data_of(cc.list_process_instance(one))] == ids[1:]
