@@ -127,6 +127,9 @@ impl Protocol {
     }
 }
 
+/// The most rows of a process: three bytes of a request become a row of ninety bytes in three stored places.
+pub const MAX_ROWS: usize = 1000;
+
 const PROTOCOLS: &str = "1 (TCP), 2 (UDP), 3 (TCP6), 4 (UDP6)";
 
 /// Reads `bind_info` as sent: a list of rows, one row as an object (the tables of the documents say so), or null.
@@ -134,6 +137,10 @@ pub fn read_rows(value: &Json, at: &FieldPath, faults: &mut Vec<Fault>) -> Optio
     match value {
         Json::Null => None,
         Json::Object(row) => Some(read_row(row, at, faults).into_iter().collect()),
+        Json::List(rows) if rows.len() > MAX_ROWS => {
+            faults.push(unusable(at.clone(), Reason::TooMany { max: MAX_ROWS }));
+            None
+        }
         Json::List(rows) => {
             let mut read = Vec::with_capacity(rows.len());
             for (i, row) in rows.iter().enumerate() {
@@ -245,7 +252,11 @@ struct SentRow {
 
 /// The rows of an update, their types checked.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct SentRows(Vec<SentRow>);
+pub struct SentRows {
+    rows: Vec<SentRow>,
+    /// There were more than [`MAX_ROWS`], and none was read.
+    too_many: Option<Fault>,
+}
 
 impl SentRows {
     /// Reads `bind_info` of an update; `None` for null. Unlike [`read_rows`] it ignores keys that mean nothing (`instances` §5).
@@ -253,6 +264,10 @@ impl SentRows {
         let rows = match value {
             Json::Null => return None,
             Json::Object(row) => vec![(at.clone(), Some(row))],
+            Json::List(rows) if rows.len() > MAX_ROWS => {
+                let too_many = unusable(at.clone(), Reason::TooMany { max: MAX_ROWS });
+                return Some(Self { rows: Vec::new(), too_many: Some(too_many) });
+            }
             Json::List(rows) => rows.iter().enumerate().map(|(i, row)| (at.index(i), row.as_object())).collect(),
             _ => {
                 mistyped.push(Fault::new(Cause::BodyUndecodable, at.clone()).because(Reason::NeedsRows));
@@ -274,7 +289,7 @@ impl SentRows {
             mistyped.extend(of_types.into_iter().map(|fault| Fault { cause: Cause::BodyUndecodable, ..fault }));
             read.push(SentRow { at, cells: cells(row), faults });
         }
-        Some(Self(read))
+        Some(Self { rows: read, too_many: None })
     }
 
     /// Writes the rows as they are stored, unless one is at fault: a new or changed row has to follow the rules, but that a cell
@@ -284,8 +299,9 @@ impl SentRows {
         let stored: Vec<_> = stored.iter().filter_map(Json::as_object).map(cells).collect();
         // By their texts: a caller may send very many rows.
         let known: HashSet<String> = stored.iter().map(|cells| row_text(cells)).collect();
+        faults.extend(self.too_many.clone());
         out.raw("[");
-        for (i, row) in self.0.iter().enumerate() {
+        for (i, row) in self.rows.iter().enumerate() {
             let text = row_text(&row.cells);
             if !known.contains(&text) {
                 faults.extend(row.faults.iter().cloned());

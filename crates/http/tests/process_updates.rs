@@ -542,3 +542,25 @@ fn what_is_read_can_be_sent_back() {
     let rows = case.app.number("SELECT count(*) FROM process");
     assert_eq!(rows, 3);
 }
+
+/// A cap of our own: what comes as three bytes is stored as ninety, three times.
+#[test]
+fn a_process_has_a_thousand_rows_at_most() {
+    let case = Case::new();
+    let rows = |count: usize| json!(vec![json!({"port": "80", "protocol": "1", "enable": true}); count]);
+    let ids = case.ids();
+    let by_ids = |rows: Value| case.by_ids(&ids, json!({"bind_info": rows}));
+    by_ids(rows(1001)).fails_with(1_199_011).naming("update_data.bind_info").naming("1000");
+    by_ids(rows(1000)).data();
+    // One fault a place, however many processes share it.
+    let message = by_ids(json!([{"port": "x", "protocol": "1", "enable": true}])).fails_with(1_199_011).message();
+    assert_eq!(message.matches("bind_info[0].port").count(), 1, "{message}");
+    let info = json!({"bk_process_name": "new", "bk_func_name": "new", "bind_info": rows(1001)});
+    let body = json!({"bk_biz_id": case.estate.business, "service_instance_id": case.instance,
+        "processes": [{"process_info": info}]});
+    case.app
+        .post("/create/proc/process_instance", body)
+        .fails_with(1_199_011)
+        .naming("processes[0].process_info.bind_info")
+        .naming("1000");
+}

@@ -285,7 +285,7 @@ impl Loaded {
         let nowhere = HostAddresses::default();
         let time = context.time_text();
         let stamp = UpdateStamp { time: &time, user: &context.caller.user };
-        let mut faults = Vec::new();
+        let (mut faults, mut told) = (Vec::new(), HashSet::new());
         let mut made = Vec::with_capacity(changes.len());
         for change in changes {
             let owned = &self.processes[&change.id];
@@ -303,7 +303,7 @@ impl Loaded {
                 }
             };
             // What is wrong with fields that many processes share is told once.
-            wrong.retain(|fault| !faults.contains(fault));
+            wrong.retain(|fault| told.insert((fault.cause, fault.path.clone())));
             faults.extend(wrong);
             made.push(after);
         }
