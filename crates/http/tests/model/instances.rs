@@ -1,6 +1,6 @@
 //! Service instances and the processes they are made with (`instances` 10.1 to 10.8, 10.13, 10.17; `design` §4).
 
-use crate::ops::{Biz, InstanceIn, PageIn, Pick, ProcessIn, SelectorIn, SortedPage};
+use crate::ops::{Biz, DetailsIn, InstanceIn, PageIn, Pick, ProcessIn, SelectorIn, SortedPage};
 use crate::topology::paged;
 use crate::world::*;
 use crate::{labels, process, searches};
@@ -22,7 +22,7 @@ fn wrong_processes(existing: &[Map<String, Value>], wanted: &[Result<Map<String,
     (!codes.is_empty()).then(|| Expect::Refused(first_bad_or_clash(&codes)))
 }
 
-/// The processes come to be, with ids as answered.
+/// The processes come to be, with ids as answered: one for each, in their order (I-8).
 fn put_processes(
     world: &mut World,
     instance: i64,
@@ -617,22 +617,16 @@ pub fn delete(world: &World, stated: Stated, ids: Vec<i64>) -> (Request, Expect)
     (request, done)
 }
 
-pub fn list_details(
-    world: &World,
-    business: Biz,
-    module: Option<Pick>,
-    host: Option<Pick>,
-    hosts: &[Pick],
-    of: Option<&[Pick]>,
-    selectors: &[SelectorIn],
-    page: Option<PageIn>,
-) -> (Request, Expect) {
+pub fn list_details(world: &World, list: &DetailsIn) -> (Request, Expect) {
+    let DetailsIn { business, module, host, hosts, ids: of, selectors, page } = list;
+    let (business, page) = (*business, *page);
     let used: Vec<i64> = world.instances.iter().map(|instance| instance.module).collect();
     let module = module.map(|pick| World::resolve(pick, &used, &world.module_ids()));
     let one_host = host.map(|pick| World::resolve(pick, &world.host_ids(), &world.host_ids())).filter(|id| *id != 0);
     let hosts: Vec<i64> =
         hosts.iter().map(|pick| World::resolve(*pick, &world.host_ids(), &world.host_ids())).collect();
     let of: Option<Vec<i64>> = of
+        .as_ref()
         .map(|of| of.iter().map(|pick| World::resolve(*pick, &world.instance_ids(), &world.instance_ids())).collect());
     let stated = world.state(business, module.and_then(|id| world.module(id)).map(|module| module.business));
     let selectors_sent = labels::selectors_sent(selectors);

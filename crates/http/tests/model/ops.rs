@@ -128,6 +128,18 @@ pub struct SelectorIn {
     pub values: Vec<&'static str>,
 }
 
+/// A list of instances with their processes.
+#[derive(Debug, Clone)]
+pub struct DetailsIn {
+    pub business: Biz,
+    pub module: Option<Pick>,
+    pub host: Option<Pick>,
+    pub hosts: Vec<Pick>,
+    pub ids: Option<Vec<Pick>>,
+    pub selectors: Vec<SelectorIn>,
+    pub page: Option<PageIn>,
+}
+
 /// A search for processes with what belongs to them.
 #[derive(Debug, Clone)]
 pub struct RelatedIn {
@@ -239,15 +251,7 @@ pub enum Op {
         module: Pick,
         hosts: Vec<Pick>,
     },
-    ListDetails {
-        business: Biz,
-        module: Option<Pick>,
-        host: Option<Pick>,
-        hosts: Vec<Pick>,
-        ids: Option<Vec<Pick>>,
-        selectors: Vec<SelectorIn>,
-        page: Option<PageIn>,
-    },
+    ListDetails(DetailsIn),
     RenameInstances {
         business: Biz,
         /// Each with its `update`, as JSON.
@@ -265,6 +269,11 @@ pub enum Op {
     },
     /// Each process of an instance takes the names of the next one.
     TurnNames {
+        business: Biz,
+        near: usize,
+    },
+    /// The processes of an instance are sent back as they are.
+    SendBack {
         business: Biz,
         near: usize,
     },
@@ -644,6 +653,7 @@ fn process_op() -> impl Strategy<Value = Op> {
             Op::UpdateProcesses { business, near, entries }
         }),
         2 => (biz(), near()).prop_map(|(business, near)| Op::TurnNames { business, near }),
+        2 => (biz(), near()).prop_map(|(business, near)| Op::SendBack { business, near }),
         8 => (biz(), near(), some(pick(), 1..4), some(field, 1..4)).prop_map(|(business, near, processes, data)| {
             Op::UpdateById { business, near, processes, data }
         }),
@@ -718,7 +728,7 @@ fn list_op() -> impl Strategy<Value = Op> {
         ),
         2 => (biz(), module(), host, picks(0..2), ids, selectors(), page_or_none()).prop_map(
             |(business, module, host, hosts, ids, selectors, page)| {
-                Op::ListDetails { business, module, host, hosts, ids, selectors, page }
+                Op::ListDetails(DetailsIn { business, module, host, hosts, ids, selectors, page })
             }
         ),
         2 => (biz(), pick(), search(), selectors(), option::of(good_page)).prop_map(

@@ -37,7 +37,7 @@ pub fn sent(process: &ProcessIn) -> Value {
     Value::Object(info)
 }
 
-/// What is stored, but for what the server adds; or the codes that name what is wrong, the first one first.
+/// What is stored, but for what the server adds (I-12, I-13); or the codes that name what is wrong, the first one first.
 pub fn stored(info: &Value, host_address: &str) -> Result<Map<String, Value>, Vec<i64>> {
     let mut fields = Map::new();
     let mut wrong = Vec::new();

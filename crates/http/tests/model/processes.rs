@@ -64,6 +64,15 @@ pub fn turn_names(world: &World, business: Biz, at: usize) -> Option<(Request, E
     Some(update(world, business, entries))
 }
 
+/// What is read can be sent back, and changes nothing but stamps (I-15, I-30).
+pub fn send_back(world: &World, business: Biz, at: usize) -> Option<(Request, Expect)> {
+    let first = world.processes.get(at % world.processes.len().max(1))?;
+    let of_instance = world.processes_of(first.instance).take(100);
+    let entries = of_instance.map(|process| process.fields.clone().into()).collect();
+    let business = world.state(business, world.instance(first.instance).map(|instance| instance.business));
+    Some(update(world, business, entries))
+}
+
 /// `instances` 10.14.
 pub fn update(world: &World, stated: Stated, entries: Vec<Value>) -> (Request, Expect) {
     let mut body = json!({"processes": entries});
