@@ -149,7 +149,9 @@ fn change(
             update_fields: format!("{{\"labels\":{}}}", labels.as_deref().unwrap_or("null")),
         };
         changed.tell(&mut journal);
-        rows.push((instance.id, labels));
+        if labels != instance.labels {
+            rows.push((instance.id, labels));
+        }
     }
     store::set_labels(tx, business_id, &rows)?;
     journal.write(context, tx)?;

@@ -601,10 +601,13 @@ pub(crate) struct Changed<'a> {
 }
 
 impl Changed<'_> {
-    /// Tells of it: an entry, and an event unless nothing is different.
+    /// Tells of it with an entry and an event, unless nothing is different.
     pub(crate) fn tell(self, journal: &mut Journal) {
         let Self { business_id, instance, after, update_fields } = self;
         let before = rules::whole_document(&instance.document, instance.labels.as_deref());
+        if before == after {
+            return;
+        }
         let states = AuditedStates { before: Some(&before), after: Some(&after), update_fields: Some(&update_fields) };
         journal.instance(InstanceEntry {
             business_id,
@@ -613,9 +616,7 @@ impl Changed<'_> {
             name: &instance.name,
             detail: process::audit_detail(Some(states), instance.host_id, &[]),
         });
-        if before != after {
-            journal.updated(EventKind::ServiceInstance, business_id, instance.id.get(), before, after);
-        }
+        journal.updated(EventKind::ServiceInstance, business_id, instance.id.get(), before, after);
     }
 }
 

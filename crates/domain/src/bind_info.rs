@@ -298,7 +298,7 @@ impl SentRows {
         let stored = stored.and_then(Json::as_list).unwrap_or_default();
         let stored: Vec<_> = stored.iter().filter_map(Json::as_object).map(cells).collect();
         // By their texts: a caller may send very many rows.
-        let known: HashSet<String> = stored.iter().map(|cells| row_text(cells)).collect();
+        let known: HashSet<String> = stored.iter().map(row_text).collect();
         faults.extend(self.too_many.clone());
         out.raw("[");
         for (i, row) in self.rows.iter().enumerate() {

@@ -37,6 +37,9 @@ pub struct AuditRow {
 
 /// Stores entries of one request.
 pub fn insert(tx: &mut dyn Tx, actor: Actor<'_>, rows: &[AuditRow]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     let first = tx.number_rows(Journal::Audit, rows.len())?;
     let mut params = Vec::with_capacity(rows.len() * 13);
     for (row, number) in rows.iter().zip(0..) {

@@ -156,6 +156,7 @@ fn hosts(app: &TestApp, world: &World, business: i64) -> Result<(), String> {
 }
 
 fn instances(app: &TestApp, world: &World, business: i64) -> Result<(), String> {
+    let last_states = app.documents(LAST_STATES);
     let list = |start: usize| {
         let page = json!({"start": start, "limit": 7, "sort": "id"});
         app.esb("list_service_instance", json!({"bk_biz_id": business, "page": page}))
@@ -163,8 +164,21 @@ fn instances(app: &TestApp, world: &World, business: i64) -> Result<(), String> 
     let rows = all_pages(list, 7)?;
     let got: Vec<Value> = rows.iter().map(|row| only(row, &crate::instances::INSTANCE_KEYS)).collect();
     let of_business = world.instances.iter().filter(|instance| instance.business == business);
-    same("the instances", got, of_business.map(|instance| world.instance_document(instance).into()).collect())
+    same("the instances", got, of_business.map(|instance| world.instance_document(instance).into()).collect())?;
+    for row in rows {
+        // With its labels and times.
+        let id = row["id"].as_i64();
+        let last = last_states.iter().find(|state| state["id"].as_i64() == id);
+        same("the instance that the last event tells of", last, Some(&row))?;
+    }
+    let gathered = json!({"bk_biz_id": business});
+    let gathered = payload(&app.post("/findmany/proc/service_instance/labels/aggregation", gathered))?;
+    same("the gathered labels (I-23)", gathered, crate::labels::gathered(world, business, None))
 }
+
+/// The states that the last events of instances tell of.
+const LAST_STATES: &str = "SELECT after_state FROM event e WHERE e.kind = 100 AND e.after_state IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM event o WHERE o.kind = 100 AND o.object_id = e.object_id AND o.id > e.id)";
 
 /// instances I-25: the details and the lists tell of the same processes and relations, those of the model.
 fn details(app: &TestApp, world: &World, business: i64) -> Result<(), String> {
@@ -218,19 +232,28 @@ pub fn told(app: &TestApp) -> Told {
 
 /// Rows that break a rule; each query answers how many.
 const BROKEN: &[(&str, &str)] = &[
-    ("processes without their one event of creation (I-28)",
-     "SELECT count(*) FROM process p WHERE 1 <> (SELECT count(*) FROM event e
-        WHERE e.kind = 9 AND e.operation = 1 AND e.object_id = p.id AND e.business_id = p.business_id
-        AND e.after_state = '{' || p.fixed_fields || ',' || p.extra_fields || '}')"),
-    ("deleted processes without their one event of deletion, which carries the last state",
-     "SELECT count(*) FROM event e WHERE e.kind = 9 AND e.operation = 1
-        AND e.object_id NOT IN (SELECT id FROM process) AND 1 <> (SELECT count(*) FROM event d
-        WHERE d.kind = 9 AND d.operation = 3 AND d.object_id = e.object_id AND d.id > e.id
-        AND d.before_state = e.after_state)"),
+    ("processes and instances without their one event of creation (I-28)",
+     "SELECT (SELECT count(*) FROM process p WHERE 1 <> (SELECT count(*) FROM event e
+            WHERE e.kind = 9 AND e.operation = 1 AND e.object_id = p.id AND e.business_id = p.business_id))
+        + (SELECT count(*) FROM service_instance s WHERE 1 <> (SELECT count(*) FROM event e
+            WHERE e.kind = 100 AND e.operation = 1 AND e.object_id = s.id AND e.business_id = s.business_id))"),
+    ("processes whose last event does not carry their state (I-28)",
+     "SELECT count(*) FROM process p WHERE '{' || p.fixed_fields || ',' || p.extra_fields || '}' <> (SELECT e.after_state
+        FROM event e WHERE e.kind = 9 AND e.object_id = p.id ORDER BY e.id DESC LIMIT 1)"),
+    ("events whose state before is not the one after the event before them",
+     "SELECT count(*) FROM event e WHERE e.kind IN (9, 100) AND coalesce(e.before_state, '') <> coalesce((SELECT o.after_state
+        FROM event o WHERE o.kind = e.kind AND o.object_id = e.object_id AND o.id < e.id ORDER BY o.id DESC LIMIT 1), '')"),
+    ("deleted processes and instances without their one event of deletion",
+     "SELECT count(*) FROM event e WHERE e.kind IN (9, 100) AND e.operation = 1
+        AND NOT EXISTS (SELECT 1 FROM process p WHERE p.id = e.object_id AND e.kind = 9)
+        AND NOT EXISTS (SELECT 1 FROM service_instance s WHERE s.id = e.object_id AND e.kind = 100)
+        AND 1 <> (SELECT count(*) FROM event d
+            WHERE d.kind = e.kind AND d.operation = 3 AND d.object_id = e.object_id AND d.id > e.id)"),
     ("instances without their one audit entry of creation",
      "SELECT count(*) FROM service_instance s WHERE 1 <> (SELECT count(*) FROM audit a
         WHERE a.resource_type = 'service_instance' AND a.action = 'create' AND a.resource_id = s.id
-        AND a.resource_name = s.name AND a.business_id = s.business_id)"),
+        AND a.business_id = s.business_id AND (a.resource_name = s.name OR EXISTS (SELECT 1 FROM event e
+            WHERE e.kind = 100 AND e.operation = 2 AND e.object_id = s.id)))"),
     ("relations of hosts without an event of creation after their last one of deletion",
      "SELECT count(*) FROM host_module r WHERE 1 <> (SELECT coalesce(sum(CASE operation WHEN 1 THEN 1 ELSE -1 END), 0)
         FROM event e WHERE e.kind = 3 AND e.object_id = r.host_id

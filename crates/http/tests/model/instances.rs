@@ -1,10 +1,9 @@
-//! Service instances and their processes (`instances` 10.1, 10.2, 10.5, 10.13, 10.17; `design` §4).
+//! Service instances and the processes they are made with (`instances` 10.1 to 10.8, 10.13, 10.17; `design` §4).
 
-use crate::ops::{Biz, InstanceIn, PageIn, Pick, ProcessIn};
-use crate::process;
-use crate::support::USER;
+use crate::ops::{Biz, DetailsIn, InstanceIn, PageIn, Pick, ProcessIn, SelectorIn, SortedPage};
 use crate::topology::paged;
 use crate::world::*;
+use crate::{labels, process, searches};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -23,7 +22,7 @@ fn wrong_processes(existing: &[Map<String, Value>], wanted: &[Result<Map<String,
     (!codes.is_empty()).then(|| Expect::Refused(first_bad_or_clash(&codes)))
 }
 
-/// The processes come to be, with ids as answered.
+/// The processes come to be, with ids as answered: one for each, in their order (I-8).
 fn put_processes(
     world: &mut World,
     instance: i64,
@@ -40,7 +39,7 @@ fn put_processes(
             ("bk_biz_id", json!(business)),
             ("service_instance_id", json!(instance)),
             ("bk_supplier_account", json!("0")),
-            ("bk_created_by", json!(USER)),
+            ("bk_created_by", json!(world.user)),
             ("bk_updated_by", Value::Null),
         ] {
             fields.insert(key.into(), value);
@@ -140,7 +139,8 @@ pub fn create_instances(
         world.event(INSTANCE, CREATE, told.len());
         for (id, (name, host)) in told.iter().zip(names.into_iter().zip(hosts)) {
             world.fresh("service_instance", *id)?;
-            world.instances.push(Instance { id: *id, business, module, host, name });
+            let (creator, modifier) = (world.user, world.user);
+            world.instances.push(Instance { id: *id, business, module, host, name, labels: None, creator, modifier });
         }
         // The answer does not tell the ids of the processes: they rise in order of the request.
         world.expect_processes(told.into_iter().zip(wanted));
@@ -167,7 +167,7 @@ fn wanted_processes(world: &World, hosts: &[i64], instances: &[InstanceIn]) -> (
 }
 
 /// The code of a stage that finds all of these, in order: that of a clash if there is any (`design` §4).
-fn first_bad_or_clash(codes: &[i64]) -> Vec<i64> {
+pub fn first_bad_or_clash(codes: &[i64]) -> Vec<i64> {
     let first = codes.first().copied();
     vec![if codes.contains(&DUPLICATE) { DUPLICATE } else { first.unwrap_or_default() }]
 }
@@ -354,6 +354,7 @@ pub fn list_instances(
     module: Option<Pick>,
     hosts: &[Pick],
     search: Option<&'static str>,
+    selectors: &[SelectorIn],
     page: Option<PageIn>,
 ) -> (Request, Expect) {
     let used: Vec<i64> = world.instances.iter().map(|instance| instance.module).collect();
@@ -361,7 +362,7 @@ pub fn list_instances(
     let hosts: Vec<i64> =
         hosts.iter().map(|pick| World::resolve(*pick, &world.host_ids(), &world.host_ids())).collect();
     let stated = world.state(business, module.and_then(|id| world.module(id)).map(|module| module.business));
-    let mut body = json!({"bk_host_ids": hosts});
+    let mut body = json!({"bk_host_ids": hosts, "selectors": labels::selectors_sent(selectors)});
     stated.put(&mut body, "bk_biz_id");
     if let Some(module) = module {
         body["bk_module_id"] = module.into();
@@ -383,43 +384,253 @@ pub fn list_instances(
     if business <= 0 {
         return (request, Expect::refused(1_199_006));
     }
-    let matches = |instance: &&Instance| {
+    if !labels::are_selectors(selectors) {
+        return (request, Expect::refused(1_199_006));
+    }
+    let matches = |instance: &Instance| {
         instance.business == business
             && module.is_none_or(|id| id == 0 || instance.module == id)
             && (hosts.is_empty() || hosts.contains(&instance.host))
             && instance.name.contains(search.unwrap_or(""))
+            && labels::select(selectors, instance)
     };
-    let found: Vec<i64> = world.instances.iter().filter(matches).map(|instance| instance.id).collect();
+    (request, page_of_instances(world, page, matches))
+}
+
+/// The answer of a list: its count is that of all matches, whatever the page (I-20).
+fn page_of_instances(world: &World, page: Option<PageIn>, matches: impl Fn(&Instance) -> bool) -> Expect {
+    let found = world.instances.iter().filter(|instance| matches(instance));
+    let found: Vec<i64> = found.map(|instance| instance.id).collect();
     let count = found.len();
     let page = page.unwrap_or(PageIn { start: 0, limit: 0, newest_first: false });
     let rows = paged(found.into_iter(), page);
     let want: Vec<Value> = rows.iter().map(|id| world.instance_document(world.instance(*id).unwrap()).into()).collect();
-    let done = Expect::done(move |_, data| {
+    Expect::done(move |_, data| {
         same("count", &data["count"], &json!(count))?;
         let rows = data["info"].as_array().ok_or("no info")?;
         same("the instances", rows.iter().map(|row| crate::topology::only(row, &INSTANCE_KEYS)).collect(), want)
+    })
+}
+
+pub fn list_instances_of_host(
+    world: &World,
+    business: Biz,
+    host: Pick,
+    search: Option<&'static str>,
+    selectors: &[SelectorIn],
+    page: Option<PageIn>,
+) -> (Request, Expect) {
+    let used: Vec<i64> = world.instances.iter().map(|instance| instance.host).collect();
+    let host = World::resolve(host, &used, &world.host_ids());
+    let stated = world.state(business, world.business_of_host(host));
+    let mut body = json!({"bk_host_id": host, "search_key": search, "selectors": labels::selectors_sent(selectors)});
+    stated.put(&mut body, "bk_biz_id");
+    if let Some(page) = page {
+        body["page"] = page_body(page);
+    }
+    let path = "/findmany/proc/service_instance/with_host";
+    let request = Request::new("list_service_instance_by_host", path, body);
+    if stated.is_text() {
+        return (request, Expect::refused(1_199_000));
+    }
+    let business = stated.or_zero();
+    let mut wrong = Vec::new();
+    if host == 0 {
+        wrong.push(vec![1_199_003]);
+    }
+    if business <= 0 || !labels::are_selectors(selectors) {
+        wrong.push(vec![1_199_006]);
+    }
+    if let Some(refused) = Expect::refused_for(&wrong) {
+        return (request, refused);
+    }
+    let matches = |instance: &Instance| {
+        instance.business == business
+            && instance.host == host
+            && instance.name.contains(search.unwrap_or(""))
+            && labels::select(selectors, instance)
+    };
+    (request, page_of_instances(world, page, matches))
+}
+
+/// There are no set templates yet: none has modules (E104).
+pub fn list_instances_of_set_template(
+    world: &World,
+    business: Biz,
+    template: i64,
+    page: Option<SortedPage>,
+) -> (Request, Expect) {
+    let id = world.state_in_path(business, None);
+    let mut body = json!({"set_template_id": template});
+    if let Some(page) = page {
+        body["page"] = searches::page_body(page);
+    }
+    let esb = searches::with_business(&body, id);
+    let path = format!("/findmany/proc/service/set_template/list_service_instance/biz/{id}");
+    let request = Request::new("list_service_instance_by_set_template", path, body).esb(esb);
+    let mut wrong = Vec::new();
+    if searches::usable(page).is_none() {
+        wrong.push(vec![1_199_059]);
+    } else if template == 0 {
+        wrong.push(vec![1_199_008]);
+    }
+    if id <= 0 {
+        wrong.push(vec![1_199_006, 1_199_011]);
+    }
+    let nothing = || Expect::done(|_, data| same("the list", data, &json!({"count": 0, "info": []})));
+    let expect = Expect::refused_for(&wrong).unwrap_or_else(nothing);
+    (request, expect)
+}
+
+/// The hosts of a module without an instance in it, and those with one, are all its hosts (I-24).
+pub fn list_hosts_without(world: &World, business: Biz, module: Pick, hosts: &[Pick]) -> (Request, Expect) {
+    let used: Vec<i64> = world.places.iter().map(|(module, _)| *module).collect();
+    let module = World::resolve(module, &used, &world.module_ids());
+    let near = world.hosts_in(module);
+    let hosts: Vec<i64> = hosts.iter().map(|pick| World::resolve(*pick, &near, &world.host_ids())).collect();
+    let stated = world.state(business, world.module(module).map(|module| module.business));
+    let mut body = json!({"bk_module_id": module, "bk_host_ids": hosts});
+    stated.put(&mut body, "bk_biz_id");
+    let name = "post_findmany_proc_host_with_no_service_instance";
+    let request = Request::new(name, "/findmany/proc/host/with_no_service_instance", body).backend_only();
+    if stated.is_text() {
+        return (request, Expect::refused(1_199_000));
+    }
+    if stated.or_zero() <= 0 || module <= 0 {
+        return (request, Expect::refused(1_199_010));
+    }
+    let business = stated.or_zero();
+    let is_in = world.module(module).is_some_and(|module| module.business == business);
+    let has_one = |host: &i64| world.instances.iter().any(|it| it.module == module && it.host == *host);
+    let matches = |host: &i64| is_in && (hosts.is_empty() || hosts.contains(host)) && !has_one(host);
+    let want: BTreeSet<i64> = near.into_iter().filter(matches).collect();
+    let done = Expect::done(move |_, data| {
+        let told = ids(&data["bk_host_ids"])?;
+        same("the number of hosts", told.len(), want.len())?;
+        same("the hosts", told.into_iter().collect(), want)
     });
     (request, done)
 }
 
-pub fn list_details(
-    world: &World,
-    business: Biz,
-    module: Option<Pick>,
-    host: Option<Pick>,
-    hosts: &[Pick],
-    of: Option<&[Pick]>,
-    page: Option<PageIn>,
-) -> (Request, Expect) {
+pub fn rename_instances(world: &World, business: Biz, names: &[(Pick, &'static str)]) -> (Request, Expect) {
+    let all = world.instance_ids();
+    let first = names.first().map(|(pick, _)| World::resolve(*pick, &all, &all));
+    let fits = first.and_then(|id| world.instance(id)).map(|instance| instance.business);
+    let business = world.state_in_path(business, fits);
+    let near = instances_of(world, business);
+    let names: Vec<(i64, Value)> = names
+        .iter()
+        .enumerate()
+        .map(|(i, (pick, update))| {
+            let id = first.filter(|_| i == 0).unwrap_or_else(|| World::resolve(*pick, &near, &all));
+            (id, serde_json::from_str(update).unwrap())
+        })
+        .collect();
+    rename(business, names)
+}
+
+/// The instances of a business.
+pub fn instances_of(world: &World, business: i64) -> Vec<i64> {
+    let instances = world.instances.iter().filter(|instance| instance.business == business);
+    instances.map(|instance| instance.id).collect()
+}
+
+/// `instances` 10.6: of ids that stand there twice the last name counts, unknown ones are left out.
+pub fn rename(business: i64, names: Vec<(i64, Value)>) -> (Request, Expect) {
+    let entries = names.iter().map(|(id, update)| json!({"service_instance_id": id, "update": update}));
+    let body = json!({"data": entries.collect::<Vec<_>>()});
+    let path = format!("/updatemany/proc/service_instance/biz/{business}");
+    let request = Request::new("put_updatemany_proc_service_instance_biz", path, body).by("PUT").backend_only();
+    let mut wrong = Vec::new();
+    if names.len() > 100 {
+        wrong.push(vec![1_199_035]);
+    }
+    let is_good = |(id, update): &(i64, Value)| {
+        let name = update["name"].as_str().unwrap_or_default();
+        *id > 0 && update.as_object().is_some_and(|update| update.len() == 1) && (1..=256).contains(&name.len())
+    };
+    if business <= 0 || names.is_empty() || (names.len() <= 100 && !names.iter().all(is_good)) {
+        wrong.push(vec![1_199_006]);
+    }
+    if let Some(refused) = Expect::refused_for(&wrong) {
+        return (request, refused);
+    }
+    // The same name given again within one millisecond would be no change at all.
+    crate::support::next_millisecond();
+    let done = Expect::done(move |world, data| {
+        same("data", data, &Value::Null)?;
+        let mut changed = BTreeSet::new();
+        let user = world.user;
+        for (id, update) in names {
+            let at = world.instances.iter_mut().find(|instance| instance.id == id && instance.business == business);
+            let Some(instance) = at else { continue };
+            instance.name = update["name"].as_str().unwrap().to_owned();
+            instance.modifier = user;
+            changed.insert(id);
+        }
+        world.audit("service_instance", "update", changed.len());
+        world.event(INSTANCE, UPDATE, changed.len());
+        Ok(())
+    });
+    (request, done)
+}
+
+pub fn delete_instances(world: &World, business: Biz, instances: &[Pick]) -> (Request, Expect) {
+    let (stated, ids) = named_instances(world, business, instances);
+    delete(world, stated, ids)
+}
+
+/// The instances that picks stand for, and the business that fits the first of them.
+pub fn named_instances(world: &World, business: Biz, picks: &[Pick]) -> (Stated, Vec<i64>) {
+    let all = world.instance_ids();
+    let Some((first, rest)) = picks.split_first() else { return (world.state(business, None), Vec::new()) };
+    let first = World::resolve(*first, &all, &all);
+    let fits = world.instance(first).map(|instance| instance.business);
+    let near = instances_of(world, fits.unwrap_or(2));
+    let rest = rest.iter().map(|pick| World::resolve(*pick, &near, &all));
+    (world.state(business, fits), std::iter::once(first).chain(rest).collect())
+}
+
+/// `instances` 10.7.
+pub fn delete(world: &World, stated: Stated, ids: Vec<i64>) -> (Request, Expect) {
+    let mut body = json!({"service_instance_ids": ids});
+    stated.put(&mut body, "bk_biz_id");
+    let request = Request::new("delete_service_instance", "/deletemany/proc/service_instance", body).by("DELETE");
+    if stated.is_text() {
+        return (request, Expect::refused(1_199_000));
+    }
+    let distinct: BTreeSet<i64> = ids.iter().copied().collect();
+    let is_there = |id: &i64| world.instance_in(stated.or_zero(), *id).is_some();
+    let refused = match ids.len() {
+        0 => Some(1_199_010),
+        501.. => Some(1_199_035),
+        count if distinct.len() < count || !ids.iter().all(is_there) => Some(1_199_006),
+        _ => None,
+    };
+    if let Some(code) = refused {
+        return (request, Expect::refused(code));
+    }
+    let done = Expect::done(move |world, data| {
+        ids.iter().for_each(|id| world.remove_instance(*id));
+        same("data", data, &Value::Null)
+    });
+    (request, done)
+}
+
+pub fn list_details(world: &World, list: &DetailsIn) -> (Request, Expect) {
+    let DetailsIn { business, module, host, hosts, ids: of, selectors, page } = list;
+    let (business, page) = (*business, *page);
     let used: Vec<i64> = world.instances.iter().map(|instance| instance.module).collect();
     let module = module.map(|pick| World::resolve(pick, &used, &world.module_ids()));
     let one_host = host.map(|pick| World::resolve(pick, &world.host_ids(), &world.host_ids())).filter(|id| *id != 0);
     let hosts: Vec<i64> =
         hosts.iter().map(|pick| World::resolve(*pick, &world.host_ids(), &world.host_ids())).collect();
     let of: Option<Vec<i64>> = of
+        .as_ref()
         .map(|of| of.iter().map(|pick| World::resolve(*pick, &world.instance_ids(), &world.instance_ids())).collect());
     let stated = world.state(business, module.and_then(|id| world.module(id)).map(|module| module.business));
-    let mut body = json!({"bk_host_list": hosts, "service_instance_ids": of});
+    let selectors_sent = labels::selectors_sent(selectors);
+    let mut body = json!({"bk_host_list": hosts, "service_instance_ids": of, "selectors": selectors_sent});
     stated.put(&mut body, "bk_biz_id");
     if let Some(module) = module {
         body["bk_module_id"] = module.into();
@@ -442,7 +653,7 @@ pub fn list_details(
         codes.extend((business <= 0 || (one_host.is_some() && !hosts.is_empty())).then_some(1_199_006));
         return (request, Expect::Refused(codes));
     };
-    if one_host.is_some() && !hosts.is_empty() {
+    if (one_host.is_some() && !hosts.is_empty()) || !labels::are_selectors(selectors) {
         return (request, Expect::refused(1_199_006));
     }
     let matches = |instance: &&Instance| {
@@ -451,6 +662,7 @@ pub fn list_details(
             && one_host.is_none_or(|host| instance.host == host)
             && (hosts.is_empty() || hosts.contains(&instance.host))
             && of.as_ref().is_none_or(|of| of.contains(&instance.id))
+            && labels::select(selectors, instance)
     };
     let found: Vec<i64> = world.instances.iter().filter(matches).map(|instance| instance.id).collect();
     let count = found.len();

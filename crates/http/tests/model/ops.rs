@@ -93,6 +93,80 @@ pub struct PageIn {
     pub newest_first: bool,
 }
 
+/// A page that has to be there, in an order of the caller's.
+#[derive(Debug, Clone, Copy)]
+pub struct SortedPage {
+    pub start: i64,
+    pub limit: i64,
+    pub sort: &'static str,
+}
+
+/// A process to change.
+#[derive(Debug, Clone)]
+pub struct UpdateIn {
+    pub id: IdIn,
+    pub process: ProcessIn,
+}
+
+/// How a process to change is named.
+#[derive(Debug, Clone, Copy)]
+pub enum IdIn {
+    Is(Pick),
+    /// As a text, which is none.
+    Text(Pick),
+    Missing,
+}
+
+/// Labels to give.
+pub type LabelsIn = Vec<(&'static str, &'static str)>;
+
+/// A condition on a label.
+#[derive(Debug, Clone)]
+pub struct SelectorIn {
+    pub key: &'static str,
+    pub operator: &'static str,
+    pub values: Vec<&'static str>,
+}
+
+/// A list of instances with their processes.
+#[derive(Debug, Clone)]
+pub struct DetailsIn {
+    pub business: Biz,
+    pub module: Option<Pick>,
+    pub host: Option<Pick>,
+    pub hosts: Vec<Pick>,
+    pub ids: Option<Vec<Pick>>,
+    pub selectors: Vec<SelectorIn>,
+    pub page: Option<PageIn>,
+}
+
+/// A search for processes with what belongs to them.
+#[derive(Debug, Clone)]
+pub struct RelatedIn {
+    pub business: Biz,
+    pub sets: Vec<Pick>,
+    pub modules: Vec<Pick>,
+    pub instances: Vec<Pick>,
+    /// One of the filters of `searches`, by its place.
+    pub filter: Option<usize>,
+    pub fields: Vec<&'static str>,
+    pub page: Option<SortedPage>,
+}
+
+/// A list of which a call carries a limited number.
+#[derive(Debug, Clone, Copy)]
+pub enum Limited {
+    Updates,
+    UpdatesById,
+    DeletedProcesses,
+    DeletedInstances,
+    Renamed,
+    LabelsAdded,
+    LabelsRemoved,
+    Details,
+    Hosts,
+}
+
 /// An operation with its input.
 #[derive(Debug, Clone)]
 pub enum Op {
@@ -157,16 +231,107 @@ pub enum Op {
         module: Option<Pick>,
         hosts: Vec<Pick>,
         search: Option<&'static str>,
+        selectors: Vec<SelectorIn>,
         page: Option<PageIn>,
     },
-    ListDetails {
+    ListInstancesOfHost {
+        business: Biz,
+        host: Pick,
+        search: Option<&'static str>,
+        selectors: Vec<SelectorIn>,
+        page: Option<PageIn>,
+    },
+    ListInstancesOfSetTemplate {
+        business: Biz,
+        template: i64,
+        page: Option<SortedPage>,
+    },
+    ListHostsWithout {
+        business: Biz,
+        module: Pick,
+        hosts: Vec<Pick>,
+    },
+    ListDetails(DetailsIn),
+    RenameInstances {
+        business: Biz,
+        /// Each with its `update`, as JSON.
+        names: Vec<(Pick, &'static str)>,
+    },
+    DeleteInstances {
+        business: Biz,
+        instances: Vec<Pick>,
+    },
+    UpdateProcesses {
+        business: Biz,
+        /// The process whose instance and business are near.
+        near: usize,
+        entries: Vec<UpdateIn>,
+    },
+    /// Each process of an instance takes the names of the next one.
+    TurnNames {
+        business: Biz,
+        near: usize,
+    },
+    /// The processes of an instance are sent back as they are.
+    SendBack {
+        business: Biz,
+        near: usize,
+    },
+    UpdateById {
+        business: Biz,
+        near: usize,
+        processes: Vec<Pick>,
+        /// Fields with their JSON.
+        data: Vec<(&'static str, &'static str)>,
+    },
+    DeleteProcesses {
+        business: Biz,
+        near: usize,
+        processes: Vec<Pick>,
+    },
+    AddLabels {
+        business: Biz,
+        instances: Vec<Pick>,
+        labels: Option<LabelsIn>,
+    },
+    RemoveLabels {
+        business: Biz,
+        instances: Vec<Pick>,
+        keys: Vec<&'static str>,
+    },
+    ReplaceLabels {
+        business: Biz,
+        instances: Vec<Pick>,
+        labels: Option<LabelsIn>,
+    },
+    AggregateLabels {
         business: Biz,
         module: Option<Pick>,
-        host: Option<Pick>,
-        hosts: Vec<Pick>,
-        ids: Option<Vec<Pick>>,
-        page: Option<PageIn>,
     },
+    /// As many items as a call may carry, or one more.
+    AtLimit {
+        list: Limited,
+        by: usize,
+    },
+    ListNames {
+        business: Biz,
+        module: Pick,
+        name: Option<&'static str>,
+        page: Option<SortedPage>,
+    },
+    ListDetailsById {
+        business: Biz,
+        near: usize,
+        processes: Vec<Pick>,
+        page: Option<SortedPage>,
+    },
+    ListDetailsOfBusiness {
+        business: Biz,
+        near: usize,
+        processes: Vec<Pick>,
+        fields: Vec<&'static str>,
+    },
+    ListRelated(RelatedIn),
     ListProcesses {
         business: Biz,
         instance: Pick,
@@ -389,6 +554,11 @@ fn topology_op() -> impl Strategy<Value = Op> {
 fn instance_op() -> impl Strategy<Value = Op> {
     let name = option::weighted(0.2, select(vec!["top", ""]));
     let create = (biz(), module(), name, some(instance(), 1..4));
+    let update = prop_oneof![
+        40 => select(vec![r#"{"name":"mine"}"#, r#"{"name":" "}"#, r#"{"name":"10.0.0.1_\"名\""}"#]),
+        1 => select(vec!["{}", "null", r#"{"name":""}"#, r#"{"name":5}"#, r#"{"name":null}"#, r#"{"labels":{}}"#,
+            r#"{"name":"x","labels":{}}"#]),
+    ];
     prop_oneof![
         14 => create.prop_map(|(business, module, name, instances)| {
             Op::CreateInstances { business, module, name, instances }
@@ -396,31 +566,197 @@ fn instance_op() -> impl Strategy<Value = Op> {
         12 => (biz(), pick(), processes(1..4)).prop_map(|(business, instance, processes)| {
             Op::CreateProcesses { business, instance, processes }
         }),
+        3 => (biz(), some((pick(), update), 1..4)).prop_map(|(business, names)| {
+            Op::RenameInstances { business, names }
+        }),
+        2 => (biz(), some(pick(), 1..3)).prop_map(|(business, instances)| Op::DeleteInstances { business, instances }),
         1 => select(vec![Op::TooManyInstances { count: 100 }, Op::TooManyInstances { count: 101 },
             Op::TooManyProcesses { count: 100 }, Op::TooManyProcesses { count: 101 }]),
     ]
 }
 
+/// Few keys and values, so that selectors meet what is there.
+fn labels() -> impl Strategy<Value = LabelsIn> {
+    let label = (select(vec!["env", "app", "a.b"]), select(vec!["prod", "test", "1.0"]));
+    let bad = select(vec![("9a", "x"), ("a-", "x"), ("env", ""), ("env", LONG), ("env", "-x"), ("名", "x")]);
+    vec(prop_oneof![40 => label, 1 => bad], 0..3)
+}
+
+fn selector() -> impl Strategy<Value = SelectorIn> {
+    let value = || select(vec!["prod", "test", "1.0", ""]);
+    let good = prop_oneof![
+        (select(vec!["=", "!="]), vec(value(), 1..2)),
+        (select(vec!["in", "notin"]), vec(value(), 1..3)),
+        (select(vec!["exists", "!"]), vec(value(), 0..1)),
+    ];
+    let bad =
+        select(vec![("=", vec![]), ("!=", vec!["a", "b"]), ("in", vec![]), ("exists", vec!["a"]), ("like", vec!["a"])]);
+    let key = prop_oneof![40 => select(vec!["env", "app", "a.b", "none"]), 1 => select(vec!["-a", "", "a/b"])];
+    (key, prop_oneof![40 => good, 1 => bad]).prop_map(|(key, (operator, values))| SelectorIn { key, operator, values })
+}
+
+fn selectors() -> impl Strategy<Value = Vec<SelectorIn>> {
+    prop_oneof![1 => Just(Vec::new()), 2 => vec(selector(), 1..3)]
+}
+
+fn label_op() -> impl Strategy<Value = Op> {
+    let keys = vec(select(vec!["env", "app", "a.b", "none", "-"]), 0..3);
+    let maybe_labels = || option::weighted(0.9, labels());
+    prop_oneof![
+        4 => (biz(), some(pick(), 1..4), maybe_labels()).prop_map(|(business, instances, labels)| {
+            Op::AddLabels { business, instances, labels }
+        }),
+        2 => (biz(), some(pick(), 1..4), keys).prop_map(|(business, instances, keys)| {
+            Op::RemoveLabels { business, instances, keys }
+        }),
+        2 => (biz(), some(pick(), 1..4), maybe_labels()).prop_map(|(business, instances, labels)| {
+            Op::ReplaceLabels { business, instances, labels }
+        }),
+        2 => (biz(), module()).prop_map(|(business, module)| Op::AggregateLabels { business, module }),
+    ]
+}
+
+/// What only a change of a process can get wrong.
+const BAD_UPDATES: &[(&str, &str)] = &[("create_time", "\"2019-06-05 14:59:12\""), ("bk_supplier_account", "5")];
+
+fn update() -> impl Strategy<Value = UpdateIn> {
+    let id = prop_oneof![
+        60 => pick().prop_map(IdIn::Is),
+        1 => pick().prop_map(IdIn::Text),
+        1 => Just(IdIn::Missing),
+    ];
+    let worse = option::weighted(0.02, select(BAD_UPDATES));
+    (id, process(), worse).prop_map(|(id, mut process, worse)| {
+        process.more.extend(worse);
+        UpdateIn { id, process }
+    })
+}
+
+fn process_op() -> impl Strategy<Value = Op> {
+    let near = || 0..24_usize;
+    let names = select(vec![
+        ("bk_process_name", r#"" nginx ""#),
+        ("bk_process_name", r#""alone""#),
+        ("bk_func_name", r#""nginx""#),
+        ("bk_func_name", "null"),
+        ("bk_start_param_regex", "null"),
+        ("bk_start_param_regex", r#""-b""#),
+    ]);
+    let field = prop_oneof![
+        12 => select(GOOD_FIELDS.iter().copied().filter(|(key, _)| *key != "bk_process_id").collect::<Vec<_>>()),
+        5 => names,
+        1 => select(BAD_FIELDS),
+        1 => select(vec![("bk_process_id", "1"), ("create_time", "5")]),
+    ];
+    prop_oneof![
+        8 => (biz(), near(), some(update(), 1..4)).prop_map(|(business, near, entries)| {
+            Op::UpdateProcesses { business, near, entries }
+        }),
+        2 => (biz(), near()).prop_map(|(business, near)| Op::TurnNames { business, near }),
+        2 => (biz(), near()).prop_map(|(business, near)| Op::SendBack { business, near }),
+        8 => (biz(), near(), some(pick(), 1..4), some(field, 1..4)).prop_map(|(business, near, processes, data)| {
+            Op::UpdateById { business, near, processes, data }
+        }),
+        5 => (biz(), near(), some(pick(), 1..4)).prop_map(|(business, near, processes)| {
+            Op::DeleteProcesses { business, near, processes }
+        }),
+        1 => (select(LIMITED), 0..2_usize).prop_map(|(list, by)| Op::AtLimit { list, by }),
+    ]
+}
+
+const LIMITED: &[Limited] = &[
+    Limited::Updates,
+    Limited::UpdatesById,
+    Limited::DeletedProcesses,
+    Limited::DeletedInstances,
+    Limited::Renamed,
+    Limited::LabelsAdded,
+    Limited::LabelsRemoved,
+    Limited::Details,
+    Limited::Hosts,
+];
+
+fn sorted_page(sorts: &'static [&'static str]) -> impl Strategy<Value = Option<SortedPage>> {
+    let start = prop_oneof![30 => 0..4_i64, 1 => Just(-1)];
+    let limit = prop_oneof![30 => 1..5_i64, 8 => select(vec![1000, 999_999_999]), 1 => select(vec![0, -1, 1001])];
+    let page = (start, limit, select(sorts)).prop_map(|(start, limit, sort)| SortedPage { start, limit, sort });
+    option::weighted(0.97, page)
+}
+
+/// Orders of processes.
+const SORTS: &[&str] =
+    &["", "bk_process_id", "-bk_process_id", "bk_process_name:-1", "+bk_process_name", "priority,-bk_process_name"];
+
+fn search_op() -> impl Strategy<Value = Op> {
+    let near = || 0..24_usize;
+    let name = option::weighted(0.5, select(vec!["", "G", "gin", "o", "(", "none"]));
+    let fields = || {
+        let field = select(vec!["bk_process_id", "bk_func_name", "bind_info", "bk_updated_by", "bk_func_id", "none"]);
+        prop_oneof![Just(Vec::new()), vec(field, 1..4)]
+    };
+    let narrow =
+        (prop_oneof![3 => Just(Vec::new()), 1 => picks(1..3)], prop_oneof![2 => Just(Vec::new()), 1 => picks(1..3)]);
+    let instances = prop_oneof![3 => Just(Vec::new()), 1 => picks(1..4)];
+    let filter = option::weighted(0.7, 0..crate::searches::FILTERS);
+    let related = (biz(), narrow, instances, filter, fields(), sorted_page(SORTS));
+    prop_oneof![
+        (biz(), pick(), name, sorted_page(&["", "bk_process_name", "-bk_process_name", "bk_process_id"]))
+            .prop_map(|(business, module, name, page)| Op::ListNames { business, module, name, page }),
+        (biz(), near(), some(pick(), 1..6), sorted_page(SORTS))
+            .prop_map(|(business, near, processes, page)| { Op::ListDetailsById { business, near, processes, page } }),
+        (biz(), near(), some(pick(), 1..6), fields()).prop_map(|(business, near, processes, fields)| {
+            Op::ListDetailsOfBusiness { business, near, processes, fields }
+        }),
+        related.prop_map(|(business, (sets, modules), instances, filter, fields, page)| {
+            Op::ListRelated(RelatedIn { business, sets, modules, instances, filter, fields, page })
+        }),
+    ]
+}
+
 fn list_op() -> impl Strategy<Value = Op> {
-    let search = option::weighted(0.5, select(vec!["", "10.0", "nginx", "mine", "(", "_"]));
+    let search = || option::weighted(0.5, select(vec!["", "10.0", "nginx", "mine", "(", "_"]));
     let host = option::weighted(0.1, pick());
     let ids = option::weighted(0.3, picks(0..4));
     let page_or_none = || option::weighted(0.9, page());
+    let good_page = (0..4_i64, 0..4_i64, any::<bool>());
+    let good_page = good_page.prop_map(|(start, limit, newest_first)| PageIn { start, limit, newest_first });
     prop_oneof![
-        (biz(), module(), picks(0..3), search, option::of(page())).prop_map(
-            |(business, module, hosts, search, page)| { Op::ListInstances { business, module, hosts, search, page } }
+        2 => (biz(), module(), picks(0..3), search(), selectors(), option::of(page())).prop_map(
+            |(business, module, hosts, search, selectors, page)| {
+                Op::ListInstances { business, module, hosts, search, selectors, page }
+            }
         ),
-        (biz(), module(), host, picks(0..2), ids, page_or_none()).prop_map(
-            |(business, module, host, hosts, ids, page)| Op::ListDetails { business, module, host, hosts, ids, page }
+        2 => (biz(), module(), host, picks(0..2), ids, selectors(), page_or_none()).prop_map(
+            |(business, module, host, hosts, ids, selectors, page)| {
+                Op::ListDetails(DetailsIn { business, module, host, hosts, ids, selectors, page })
+            }
         ),
-        (biz(), pick()).prop_map(|(business, instance)| Op::ListProcesses { business, instance }),
-        (biz(), picks(0..3), picks(0..3), page_or_none())
+        2 => (biz(), pick(), search(), selectors(), option::of(good_page)).prop_map(
+            |(business, host, search, selectors, page)| {
+                Op::ListInstancesOfHost { business, host, search, selectors, page }
+            }
+        ),
+        1 => (biz(), 0..2_i64, sorted_page(&[""])).prop_map(|(business, template, page)| {
+            Op::ListInstancesOfSetTemplate { business, template, page }
+        }),
+        2 => (biz(), pick(), picks(0..3)).prop_map(|(business, module, hosts)| {
+            Op::ListHostsWithout { business, module, hosts }
+        }),
+        2 => (biz(), pick()).prop_map(|(business, instance)| Op::ListProcesses { business, instance }),
+        2 => (biz(), picks(0..3), picks(0..3), page_or_none())
             .prop_map(|(business, sets, modules, page)| { Op::ListHosts { business, sets, modules, page } }),
     ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![34 => topology_op(), 27 => instance_op(), 8 => list_op()]
+    prop_oneof![
+        30 => topology_op(),
+        30 => instance_op(),
+        24 => process_op(),
+        10 => label_op(),
+        12 => list_op(),
+        12 => search_op(),
+    ]
 }
 
 /// Any request.

@@ -1,4 +1,5 @@
-//! What becomes of the `process_info` of an unbound process (`instances` 4.1 to 4.4, §5; `design` §4 on legacy ports).
+//! What becomes of the `process_info` of an unbound process, and of an update of it (`instances` 4.1 to 4.4, §5, 10.14, 10.15;
+//! `design` §4 on legacy ports).
 
 use crate::ops::ProcessIn;
 use serde_json::{Map, Value, json};
@@ -36,7 +37,7 @@ pub fn sent(process: &ProcessIn) -> Value {
     Value::Object(info)
 }
 
-/// What is stored, but for what the server adds; or the codes that name what is wrong, the first one first.
+/// What is stored, but for what the server adds (I-12, I-13); or the codes that name what is wrong, the first one first.
 pub fn stored(info: &Value, host_address: &str) -> Result<Map<String, Value>, Vec<i64>> {
     let mut fields = Map::new();
     let mut wrong = Vec::new();
@@ -118,6 +119,115 @@ fn bind_row(row: &Value) -> Option<Value> {
     }
     let row_id = row_ids.first().copied().unwrap_or(0);
     Some(json!({"enable": enable, "ip": ip, "port": port, "protocol": protocol, "template_row_id": row_id}))
+}
+
+/// Whether an update replaces the process or changes what it names (I-14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Whole,
+    Named,
+}
+
+/// Whether a value that is sent for a process has another type than its field (`instances` 10.14, step 5).
+pub fn is_mistyped(info: &Value) -> bool {
+    let is_not =
+        |key: &str, fits: fn(&Value) -> bool| info.get(key).is_some_and(|value| !value.is_null() && !fits(value));
+    let texts = SHORT.iter().chain(LONG).chain(&["bk_process_name", "bk_func_name", "bk_supplier_account"]);
+    let ids = ["bk_process_id", "bk_biz_id", "service_instance_id"];
+    let rows = match info.get("bind_info") {
+        Some(Value::Array(rows)) => rows.iter().any(is_row_mistyped),
+        Some(row @ Value::Object(_)) => is_row_mistyped(row),
+        Some(value) => !value.is_null(),
+        None => false,
+    };
+    rows || texts.into_iter().any(|key| is_not(key, Value::is_string))
+        || NUMBERS.iter().map(|(key, ..)| key).chain(&ids).any(|key| is_not(key, Value::is_i64))
+        || is_not("auto_start", Value::is_boolean)
+        // The times that the generator sends have a `T` if they are good.
+        || is_not("create_time", |time| time.as_str().is_some_and(|time| time.contains('T')))
+}
+
+fn is_row_mistyped(row: &Value) -> bool {
+    let Some(row) = row.as_object() else { return true };
+    row.iter().any(|(key, cell)| {
+        let fits = match key.as_str() {
+            "ip" | "port" | "protocol" => cell.is_string(),
+            "enable" => cell.is_boolean(),
+            "template_row_id" | "row_id" => cell.is_i64(),
+            _ => true,
+        };
+        !fits && !cell.is_null()
+    })
+}
+
+/// The process after an update of the right types, but for its stamps; or the code that names what is wrong.
+pub fn updated(
+    before: &Map<String, Value>,
+    sent: &Value,
+    scope: Scope,
+    host_address: &str,
+) -> Result<Map<String, Value>, Vec<i64>> {
+    let mut fields = before.clone();
+    let mut is_good = true;
+    let texts = SHORT.iter().map(|key| (*key, 256, false)).chain(LONG.iter().map(|key| (*key, 2000, false)));
+    let names = ["bk_process_name", "bk_func_name"].map(|key| (key, 256, true));
+    for (key, max, is_needed) in texts.chain(names) {
+        let value = match sent.get(key) {
+            None if scope == Scope::Named => continue,
+            None | Some(Value::Null) => Value::Null,
+            Some(text) => text.as_str().unwrap().trim().into(),
+        };
+        let text = value.as_str().unwrap_or_default();
+        is_good &= text.len() <= max && !(is_needed && text.is_empty());
+        fields.insert(key.into(), value);
+    }
+    for (key, min, max) in NUMBERS {
+        match sent.get(key) {
+            None if scope == Scope::Named => {}
+            None | Some(Value::Null) => _ = fields.insert((*key).into(), Value::Null),
+            Some(value) => {
+                is_good &= value.as_i64().is_some_and(|n| n >= *min && n <= *max);
+                fields.insert((*key).into(), value.clone());
+            }
+        }
+    }
+    match sent.get("auto_start") {
+        None if scope == Scope::Named => {}
+        value => _ = fields.insert("auto_start".into(), value.cloned().unwrap_or_default()),
+    }
+    let rows = match sent.get("bind_info") {
+        None if scope == Scope::Named => Some(before["bind_info"].clone()),
+        None => legacy_ports(sent, host_address),
+        Some(Value::Null) => Some(Value::Null),
+        Some(Value::Array(rows)) => new_rows(&before["bind_info"], rows),
+        Some(row) => new_rows(&before["bind_info"], std::slice::from_ref(row)),
+    };
+    is_good &= rows.is_some();
+    fields.insert("bind_info".into(), rows.unwrap_or_default());
+    // These stay unless they are sent.
+    for key in ["bk_func_id", "auto_time_gap"] {
+        if let Some(value) = sent.get(key) {
+            fields.insert(key.into(), value.clone());
+        }
+    }
+    if is_good { Ok(fields) } else { Err(vec![UNUSABLE]) }
+}
+
+/// The rows of an update: unlike at the creation other keys are ignored, and null is allowed where it is stored.
+fn new_rows(before: &Value, rows: &[Value]) -> Option<Value> {
+    let none = Vec::new();
+    let before = before.as_array().unwrap_or(&none);
+    let rows = rows.iter().enumerate().map(|(i, row)| {
+        let cells = row.as_object()?.iter().filter(|(key, cell)| {
+            !cell.is_null() && ["ip", "port", "protocol", "enable", "template_row_id", "row_id"].contains(&key.as_str())
+        });
+        let cells: Map<_, _> = cells.map(|(key, cell)| (key.clone(), cell.clone())).collect();
+        let row = bind_row(&cells.into())?;
+        let may_be_null = |key: &str| before.get(i).is_some_and(|before| before[key].is_null());
+        let is_whole = ["port", "protocol", "enable"].iter().all(|key| !row[*key].is_null() || may_be_null(key));
+        (is_whole || before.contains(&row)).then_some(row)
+    });
+    rows.collect::<Option<Vec<_>>>().map(Value::Array)
 }
 
 /// One port, or two with the lower one first; no leading zeros.

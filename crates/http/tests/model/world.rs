@@ -2,7 +2,7 @@
 //! product's rules is used here.
 
 use crate::ops::{Biz, Pick};
-use crate::support::{TestApp, USER};
+use crate::support::TestApp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +46,10 @@ pub struct Instance {
     pub module: i64,
     pub host: i64,
     pub name: String,
+    /// `None` before the first labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    pub creator: &'static str,
+    pub modifier: &'static str,
 }
 
 #[derive(Debug, Clone)]
@@ -89,22 +93,35 @@ impl Expect {
 #[derive(Debug)]
 pub struct Request {
     pub name: &'static str,
+    /// At the native and gateway doors, as are path and body.
+    pub method: &'static str,
     pub path: String,
-    /// At the native and gateway doors.
     pub body: Value,
-    /// At the ESB door.
-    pub esb: Value,
+    /// At the ESB door, unless the operation has no name there.
+    pub esb: Option<Value>,
 }
 
 impl Request {
     /// With the same body at every door.
     pub fn new(name: &'static str, path: impl Into<String>, body: Value) -> Self {
-        Self { name, path: path.into(), esb: body.clone(), body }
+        Self { name, method: "POST", path: path.into(), esb: Some(body.clone()), body }
+    }
+
+    /// By another method than POST.
+    pub fn by(mut self, method: &'static str) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Not at the ESB door.
+    pub fn backend_only(mut self) -> Self {
+        self.esb = None;
+        self
     }
 
     /// With an object of its own at the ESB door.
     pub fn esb(mut self, esb: Value) -> Self {
-        self.esb = esb;
+        self.esb = Some(esb);
         self
     }
 }
@@ -151,6 +168,8 @@ impl Stated {
 /// The record.
 #[derive(Debug, Default)]
 pub struct World {
+    /// Who sends the requests of the door in use.
+    pub user: &'static str,
     pub businesses: Vec<Business>,
     pub sets: Vec<Set>,
     pub modules: Vec<Module>,
@@ -284,6 +303,20 @@ impl World {
         self.places.iter().filter(|(at, _)| *at == module).map(|(_, host)| *host).collect()
     }
 
+    pub fn process(&self, id: i64) -> Option<&Process> {
+        self.processes.iter().find(|process| process.id == id)
+    }
+
+    /// A process of a business.
+    pub fn process_in(&self, business: i64, id: i64) -> Option<&Process> {
+        self.process(id).filter(|process| self.instance(process.instance).unwrap().business == business)
+    }
+
+    /// An instance of a business.
+    pub fn instance_in(&self, business: i64, id: i64) -> Option<&Instance> {
+        self.instance(id).filter(|instance| instance.business == business)
+    }
+
     pub fn processes_of(&self, instance: i64) -> impl Iterator<Item = &Process> {
         self.processes.iter().filter(move |process| process.instance == instance)
     }
@@ -359,9 +392,9 @@ impl World {
     /// An instance as lists answer it, but for its times.
     pub fn instance_document(&self, instance: &Instance) -> Map<String, Value> {
         let document = json!({
-            "bk_biz_id": instance.business, "id": instance.id, "name": instance.name, "labels": null,
+            "bk_biz_id": instance.business, "id": instance.id, "name": instance.name, "labels": instance.labels,
             "service_template_id": 0, "bk_host_id": instance.host, "bk_module_id": instance.module,
-            "creator": USER, "modifier": USER, "bk_supplier_account": "0",
+            "creator": instance.creator, "modifier": instance.modifier, "bk_supplier_account": "0",
         });
         document.as_object().unwrap().clone()
     }

@@ -167,6 +167,14 @@ fn now() -> Moment {
     Moment(since.as_millis().try_into().unwrap())
 }
 
+/// Returns when the clock shows another millisecond than before.
+pub fn next_millisecond() {
+    let before = now();
+    while now() == before {
+        std::hint::spin_loop();
+    }
+}
+
 /// A running server.
 pub struct TestApp {
     pub address: SocketAddr,
