@@ -2,36 +2,29 @@
 //! byte for byte.
 
 use crate::server::{now, zone};
-use anyhow::Context as _;
 use rollcall_app::access::Access;
-use rollcall_app::{Caller, Context, Input, Limits, OpError, Operation};
+use rollcall_app::calls::{Calls, object};
+use rollcall_app::{Caller, Context, Limits, OpError, Operation};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
-use rollcall_domain::json::{Json, parse};
+use rollcall_domain::json::{Json, Object};
 use rollcall_domain::service_instance::NewServiceInstance;
 use rollcall_store::postgres::Postgres;
 use rollcall_store::postgres::address::{Address, Beside};
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::sqlite::Sqlite;
-use rollcall_store::{Engine, Observer, Store, StoreError, TimeLimits, Tx, postgres, sqlite};
-use serde_json::{Value, json};
+use rollcall_store::{Engine, Observer, Store, TimeLimits, postgres, sqlite};
 use std::path::Path;
 use std::sync::Arc;
 
 /// The most instances a call makes.
 pub const A_CALL: usize = 100;
 
-const HOST: i64 = 1;
-
-const INSERT_HOST: &str = "INSERT INTO host (id, cloud_id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6, document)
-    VALUES ($1, 0, '10.0.0.1', '', '', '', '{}')";
-const INSERT_HOST_MODULE: &str =
-    "INSERT INTO host_module (business_id, set_id, module_id, host_id) VALUES ($1, $2, $3, $4)";
-
 /// A place for instances: a host in a module of a business.
 #[derive(Debug, Clone, Copy)]
 pub struct Home {
     pub business: i64,
     pub module: i64,
+    pub host: i64,
 }
 
 /// Opens a store: a file, or a database by its URL.
@@ -68,10 +61,7 @@ impl Estate {
             english: true,
         };
         let now = context.now;
-        store.write_blocking(move |tx| {
-            rollcall_app::built_in::install(tx, &zone, now)?;
-            tx.execute(INSERT_HOST, &[HOST.into()]).map(|_| ())
-        })?;
+        store.write_blocking(move |tx| rollcall_app::built_in::install(tx, &zone, now))?;
         let operations = Arc::new(rollcall_app::table::operations());
         Ok(Self { store, operations, context: Arc::new(context) })
     }
@@ -79,30 +69,24 @@ impl Estate {
     /// Runs something in one transaction.
     pub fn write<T: Send + 'static>(
         &self,
-        mut work: impl FnMut(&mut Run<'_>) -> anyhow::Result<T> + Send + 'static,
+        mut work: impl FnMut(&mut Calls<'_>) -> Result<T, OpError> + Send + 'static,
     ) -> anyhow::Result<T> {
         let (operations, context) = (self.operations.clone(), self.context.clone());
-        let done = self.store.write_blocking(move |tx| {
-            let mut run = Run { operations: &operations, context: &context, tx };
-            work(&mut run).map_err(|error| StoreError::Defect(format!("{error:#}")))
-        });
-        Ok(done?)
+        let done = self.store.write_blocking(move |tx| work(&mut Calls::new(&operations, &context, tx)));
+        done.map_err(|error| anyhow::anyhow!("{error:?}"))
     }
 
-    /// A business with a module that the host is in.
+    /// A business with a module and a host in it.
     pub fn home(&self, name: &str) -> anyhow::Result<Home> {
         let name = name.to_owned();
-        self.write(move |run| {
-            let business = run.call("create_business", &json!({"bk_biz_name": name, "bk_biz_maintainer": "bench"}))?;
-            let business = business["bk_biz_id"].as_i64().context("a business has an id")?;
-            let set = json!({"bk_biz_id": business, "bk_set_name": "set", "bk_parent_id": business});
-            let set = run.call("create_set", &set)?["bk_set_id"].as_i64().context("a set has an id")?;
-            let module =
-                json!({"bk_biz_id": business, "bk_set_id": set, "bk_module_name": "module", "bk_parent_id": set});
-            let module = run.call("create_module", &module)?["bk_module_id"].as_i64();
-            let module = module.context("a module has an id")?;
-            run.tx.execute(INSERT_HOST_MODULE, &[business.into(), set.into(), module.into(), HOST.into()])?;
-            Ok(Home { business, module })
+        self.write(move |calls| {
+            let business = calls.business(&name)?;
+            let set = calls.set(business, "set", &[])?;
+            let module = calls.module(business, set, "module")?;
+            let address = format!("10.0.{}.{}", business / 250, business % 250 + 1);
+            let hosts = calls.hosts(business, vec![object([("bk_host_innerip", address.into())])], &[module])?;
+            let host = hosts.first().copied().unwrap_or_default();
+            Ok(Home { business, module, host })
         })
     }
 
@@ -111,23 +95,23 @@ impl Estate {
         let mut ids = Vec::with_capacity(count);
         while ids.len() < count {
             let some = (count - ids.len()).min(A_CALL);
-            ids.extend(self.write(move |run| run.instances(home, some, processes))?);
+            ids.extend(self.write(move |calls| instances(calls, home, some, processes))?);
         }
         Ok(ids)
     }
 
     /// Instances without processes, which no call makes; their ids.
     pub fn empty_instances(&self, home: Home, count: usize) -> anyhow::Result<Vec<i64>> {
-        self.write(move |run| {
-            let first = sequence::take(run.tx, Sequence::ServiceInstance, count)?;
-            let time = run.context.time_text();
+        self.write(move |calls| {
+            let first = sequence::take(calls.tx(), Sequence::ServiceInstance, count)?;
+            let time = calls.context().time_text();
             let mut rows = Vec::with_capacity(count);
             for id in (first..).take(count) {
                 let instance = NewServiceInstance {
                     id: ServiceInstanceId(id),
                     business_id: BusinessId(home.business),
                     module_id: ModuleId(home.module),
-                    host_id: HostId(HOST),
+                    host_id: HostId(home.host),
                     name: "bench",
                     user: "bench",
                     time: &time,
@@ -135,7 +119,7 @@ impl Estate {
                 let document = instance.document();
                 rows.push((instance, document));
             }
-            rollcall_store::service_instance::insert(run.tx, &rows)?;
+            rollcall_store::service_instance::insert(calls.tx(), &rows)?;
             Ok((first..).take(count).collect())
         })
     }
@@ -146,45 +130,38 @@ impl Estate {
     }
 }
 
-/// A transaction in which operations are called.
-pub struct Run<'a> {
-    operations: &'a [Operation],
-    context: &'a Context,
-    pub tx: &'a mut dyn Tx,
+/// One call of create_service_instance.
+pub fn instances(calls: &mut Calls<'_>, home: Home, count: usize, processes: usize) -> Result<Vec<i64>, OpError> {
+    let processes: Vec<_> = (0..processes).map(|i| fields(&format!("process-{i}"), i)).collect();
+    calls.instances(home.business, home.module, vec![(home.host, processes); count])
 }
 
-impl Run<'_> {
-    fn call(&mut self, name: &str, body: &Value) -> anyhow::Result<Value> {
-        let operation = self.operations.iter().find(|operation| operation.name == name);
-        let operation = operation.with_context(|| format!("there is no operation {name}"))?;
-        let Json::Object(fields) = parse(body.to_string().as_bytes(), Default::default())? else {
-            anyhow::bail!("not an object: {body}");
-        };
-        let input = Input { fields, from_query: false };
-        let mut prepared =
-            (operation.prepare)(input).map_err(|failure| anyhow::anyhow!("{name} was refused: {failure:?}"))?;
-        let answer =
-            prepared.run(self.context, self.tx).map_err(|error: OpError| anyhow::anyhow!("{name}: {error:?}"))?;
-        Ok(serde_json::from_str(&answer.0)?)
-    }
-
-    /// One call of create_service_instance.
-    pub fn instances(&mut self, home: Home, count: usize, processes: usize) -> anyhow::Result<Vec<i64>> {
-        let processes: Vec<_> = (0..processes).map(|i| entry(&format!("process-{i}"), i)).collect();
-        let instances: Vec<_> = (0..count).map(|_| json!({"bk_host_id": HOST, "processes": processes})).collect();
-        let body = json!({"bk_biz_id": home.business, "bk_module_id": home.module, "instances": instances});
-        let ids = self.call("create_service_instance", &body)?;
-        Ok(serde_json::from_value(ids)?)
-    }
+/// A process as filled in as the one of the documents.
+fn fields(name: &str, number: usize) -> Object {
+    let bind = object([
+        ("ip", "127.0.0.1".into()),
+        ("port", (8000 + number % 1000).to_string().into()),
+        ("protocol", "1".into()),
+        ("enable", true.into()),
+    ]);
+    object([
+        ("bk_process_name", name.into()),
+        ("bk_func_name", name.into()),
+        ("bk_start_param_regex", "".into()),
+        ("work_path", "/data/bkee".into()),
+        ("start_cmd", "./bin/start.sh".into()),
+        ("stop_cmd", "./bin/stop.sh".into()),
+        ("user", "blueking".into()),
+        ("auto_start", false.into()),
+        ("proc_num", 1.into()),
+        ("priority", 1.into()),
+        ("timeout", 30.into()),
+        ("description", "measured".into()),
+        ("bind_info", Json::List(vec![Json::Object(bind)])),
+    ])
 }
 
-/// A process of a request, as filled in as the one of the documents.
-pub fn entry(name: &str, number: usize) -> Value {
-    let port = (8000 + number % 1000).to_string();
-    json!({"process_info": {
-        "bk_process_name": name, "bk_func_name": name, "bk_start_param_regex": "", "work_path": "/data/bkee",
-        "start_cmd": "./bin/start.sh", "stop_cmd": "./bin/stop.sh", "user": "blueking", "auto_start": false,
-        "proc_num": 1, "priority": 1, "timeout": 30, "description": "measured",
-        "bind_info": [{"ip": "127.0.0.1", "port": port, "protocol": "1", "enable": true}],
-    }})
+/// A process of a request.
+pub fn entry(name: &str, number: usize) -> String {
+    format!("{{\"process_info\":{}}}", Json::Object(fields(name, number)))
 }

@@ -1,7 +1,7 @@
 //! list_process_instance: against bare handlers, and in a large store against a small one.
 
 use crate::Plan;
-use crate::estate::{A_CALL, Estate};
+use crate::estate::{A_CALL, Estate, instances};
 use crate::figures::{Budget, Report, median};
 use crate::load::{Client, Until, request};
 use crate::server::{Kind, Running};
@@ -178,14 +178,14 @@ fn grow(file: &Path, batches: usize, wanted: impl Fn(usize) -> bool) -> anyhow::
     let mut made = Vec::new();
     for some in batches.chunks(TOGETHER) {
         let some: Vec<_> = some.iter().map(|batch| (*batch, homes[*batch % BUSINESSES])).collect();
-        made.extend(estate.write(move |run| {
+        made.extend(estate.write(move |calls| {
             let mut made = Vec::new();
             for (batch, home) in &some {
-                let taken = i64::try_from(batch * A_CALL)?;
+                let taken = i64::try_from(batch * A_CALL).unwrap_or(i64::MAX);
                 for sequence in [Sequence::ServiceInstance, Sequence::Process] {
-                    sequence::reserve_up_to(run.tx, sequence, taken)?;
+                    sequence::reserve_up_to(calls.tx(), sequence, taken)?;
                 }
-                let ids = run.instances(*home, A_CALL, 1)?;
+                let ids = instances(calls, *home, A_CALL, 1)?;
                 made.extend(ids.into_iter().map(|id| (home.business, id)));
             }
             Ok(made)

@@ -7,7 +7,7 @@ use crate::figures::{Budget, Report, median};
 use crate::load::{Client, Round, Until, request};
 use crate::server::{Kind, Running};
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,8 +20,9 @@ pub const CLIENTS: usize = 64;
 /// The most requests in one commit, as the store has it.
 const GROUP: usize = 256;
 
-fn create_request(business: i64, instance: i64, processes: &[Value]) -> Vec<u8> {
-    let body = json!({"bk_biz_id": business, "service_instance_id": instance, "processes": processes}).to_string();
+fn create_request(business: i64, instance: i64, processes: &[String]) -> Vec<u8> {
+    let processes = processes.join(",");
+    let body = format!("{{\"bk_biz_id\":{business},\"service_instance_id\":{instance},\"processes\":[{processes}]}}");
     request("/create/proc/process_instance", &body)
 }
 

@@ -7,9 +7,11 @@
 pub mod access;
 pub mod built_in;
 mod business;
+pub mod calls;
 mod context;
 pub mod directory;
 mod error;
+pub mod estate;
 mod host;
 mod journal;
 mod label;

@@ -8,6 +8,7 @@ mod config;
 mod end;
 mod output;
 mod place;
+mod stop;
 
 use clap::Parser;
 use commands::Cli;

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::end::End;
 use crate::output;
 use crate::place::Place;
+use crate::stop;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rollcall_store::copy::{self, BatchSize, Compared, CopyError, Digest, Phase, Watch};
@@ -13,7 +14,6 @@ use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How often the progress is told where nobody sees a bar.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -85,9 +85,8 @@ impl Copy {
         output::note(format_args!("copying {from} to {to}"));
         let source = from.open(&config)?.store;
         let target = to.open_to_fill(&config)?;
-        let progress = Arc::new(Progress::new());
-        stop_on_signal(progress.clone())?;
-        let copied = copy::copy(&source, &target, BatchSize::default(), &*progress);
+        let progress = Progress::new(stop::on_signal()?);
+        let copied = copy::copy(&source, &target, BatchSize::default(), &progress);
         progress.end();
         target.engine().close();
         let compared = copied.map_err(|error| match error {
@@ -143,33 +142,10 @@ fn require_schema(place: &Place, config: &Config) -> Result<(), End> {
     )))
 }
 
-/// The first signal ends the copy after the batch it is at, the next one at once.
-fn stop_on_signal(progress: Arc<Progress>) -> Result<(), End> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let entered = runtime.enter();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    drop(entered);
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-                if progress.is_stopped.swap(true, Ordering::Relaxed) {
-                    // Nothing is lost: what is not committed yet is copied again.
-                    std::process::exit(1);
-                }
-            }
-        });
-    })?;
-    Ok(())
-}
-
 /// A bar on a terminal, else a line now and then.
 struct Progress {
     bar: ProgressBar,
-    is_stopped: AtomicBool,
+    is_stopped: Arc<AtomicBool>,
     /// Guards what lines tell.
     state: Mutex<State>,
 }
@@ -205,12 +181,12 @@ impl State {
 }
 
 impl Progress {
-    fn new() -> Self {
+    fn new(is_stopped: Arc<AtomicBool>) -> Self {
         let style = ProgressStyle::with_template("{msg} [{wide_bar}] {pos} of {len} rows, {per_sec}, {eta} left");
         // No rows to begin with.
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let state = Mutex::new(State::new(Phase::Copy, 0, 0));
-        Self { bar, is_stopped: AtomicBool::new(false), state }
+        Self { bar, is_stopped, state }
     }
 
     /// Tells of the table that was copied last.

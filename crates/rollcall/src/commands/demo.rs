@@ -10,8 +10,9 @@ use crate::place::{OpenStore, with_built_in_data};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use rollcall_app::access::Access;
+use rollcall_app::calls::Calls;
 use rollcall_app::secret::Secret;
-use rollcall_app::{Caller, Context, Input, Limits, OpError, Operation, directory, table};
+use rollcall_app::{Caller, Context, Limits, OpError, Operation, directory, table};
 use rollcall_domain::json::{self, Json};
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_http::{Metrics, ServeError, Server, Settings};
@@ -149,7 +150,7 @@ struct Estate {
 /// Makes the estate, one operation after the other, as a client would.
 struct Builder<'a> {
     opened: &'a OpenStore,
-    operations: Vec<Operation>,
+    operations: Arc<Vec<Operation>>,
     zone: Arc<Zone>,
     now: Moment,
 }
@@ -177,7 +178,7 @@ const HOSTS: [&str; 5] = ["10.0.1.11", "10.0.1.12", "10.0.1.13", "10.0.2.21", "1
 
 impl<'a> Builder<'a> {
     fn new(opened: &'a OpenStore, now: Moment) -> Self {
-        Self { opened, operations: table::operations(), zone: Arc::new(opened.zone.clone()), now }
+        Self { opened, operations: Arc::new(table::operations()), zone: Arc::new(opened.zone.clone()), now }
     }
 
     fn build(&self) -> Result<Estate, End> {
@@ -227,13 +228,9 @@ impl<'a> Builder<'a> {
 
     /// Runs one operation in a transaction of its own, as the doors do.
     fn call(&self, name: &'static str, body: Value) -> Result<Value, End> {
-        let operation = self.operations.iter().find(|operation| operation.name == name);
-        let operation = operation.with_context(|| format!("there is no operation {name}"))?;
         let Json::Object(fields) = json::parse(body.to_string().as_bytes(), json::Limits::default())? else {
             return Err(anyhow!("the input of {name} is not an object").into());
         };
-        let input = Input { fields, from_query: false };
-        let mut prepared = (operation.prepare)(input).map_err(|failure| anyhow!("{name}: {failure:?}"))?;
         let context = Context {
             caller: Caller {
                 user: USER.into(),
@@ -247,9 +244,13 @@ impl<'a> Builder<'a> {
             limits: Limits::default(),
             english: true,
         };
-        let run = self.opened.store.write_blocking(move |tx| prepared.run(&context, tx));
-        let reply = run.map_err(|error: OpError| anyhow!("{name}: {error:?}"))?;
-        Ok(serde_json::from_str(&reply.0)?)
+        let operations = self.operations.clone();
+        let run = self.opened.store.write_blocking(move |tx| {
+            let mut calls = Calls::new(&operations, &context, tx);
+            calls.call(name, fields.clone())
+        });
+        let payload = run.map_err(|error: OpError| anyhow!("{name}: {error:?}"))?;
+        Ok(serde_json::from_str(&payload.to_string())?)
     }
 }
 

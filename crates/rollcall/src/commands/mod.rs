@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod copy;
 mod demo;
+mod generate;
 mod grant;
 mod init;
 mod migrate;
@@ -80,6 +81,7 @@ enum Command {
     Copy(copy::Copy),
     Openapi(openapi::OpenApi),
     Demo(demo::Demo),
+    Generate(generate::Generate),
 }
 
 /// Runs what the command line says.
@@ -98,6 +100,7 @@ pub fn run(cli: Cli) -> Result<(), End> {
         Command::Copy(command) => command.run(global),
         Command::Openapi(command) => command.run(global),
         Command::Demo(command) => command.run(global),
+        Command::Generate(command) => command.run(global),
     }
 }
 
