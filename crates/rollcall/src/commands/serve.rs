@@ -76,8 +76,10 @@ impl Serve {
             let (settings, OpenStore { store, zone }) = (config.settings(), opened);
             let server = Server::bind(settings, store, zone, metrics, clock::clock()).await?;
             let address = server.local_addr();
+            // Who reads that it listens may ask it to end at once.
+            let stop = stop_signal()?;
             tracing::info!(%address, store = %place, "listening on http://{address}");
-            server.run(stop_signal()?).await;
+            server.run(stop).await;
             tracing::info!("stopped");
             Ok(())
         })
