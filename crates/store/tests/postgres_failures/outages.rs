@@ -108,8 +108,12 @@ fn a_commit_that_waits_for_its_standby_is_not_acknowledged_before() {
         primary.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'",
         );
-        // Asking what became of it, the writer waits again.
-        wait_until("its outcome is asked for", || second.is_finished() || waiting("%commit_record%"));
+        // Asking what became of it, the writer waits again: for the standby, or for the sequencer, which waits for the standby and holds
+        // the row.
+        let asking =
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event <> 'ClientRead' AND pid <> pg_backend_pid()
+            AND (query LIKE '%INSERT INTO commit_record%' OR query LIKE '%UPDATE commit_record SET time_ms%')";
+        wait_until("its outcome is asked for", || second.is_finished() || primary.sql(asking).unwrap() == "t");
         assert!(!second.is_finished(), "{:?}", second.join());
         standby.start_again();
         second.join().unwrap().unwrap();
