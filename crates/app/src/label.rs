@@ -3,9 +3,9 @@
 
 use crate::access::{Granted, right};
 use crate::journal::Journal;
-use crate::listing::business_of;
 use crate::operation::Serve;
-use crate::service_instance::{Changed, check_count, find_absent, no_business};
+use crate::request::{business_of, check_count, no_business};
+use crate::service_instance::{Changed, find_absent};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault};
 use rollcall_domain::id::{BusinessId, ModuleId, ServiceInstanceId};

@@ -21,6 +21,7 @@ mod object_attribute;
 mod operation;
 mod process_instance;
 mod removal;
+mod request;
 pub mod secret;
 mod service_category;
 mod service_instance;

@@ -66,10 +66,7 @@ impl Listing {
 
     /// The answer, opened with its count.
     pub(crate) fn answer(&self, count: usize) -> Answer<'_> {
-        let mut out = JsonWriter::with_capacity(4096);
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        out.raw("{\"count\":").int(count).raw(",\"info\":[");
-        Answer { fields: self.fields.as_ref(), out }
+        Answer { fields: self.fields.as_ref(), out: open_list(count, 4096) }
     }
 
     /// Collects the records that meet the condition.
@@ -166,6 +163,13 @@ impl Matches<'_> {
     }
 }
 
+/// The beginning of a list with its count, in room for so many bytes of rows; `]}` ends it.
+pub(crate) fn open_list(count: usize, bytes: usize) -> JsonWriter {
+    let mut out = JsonWriter::with_capacity(64 + bytes);
+    out.raw("{\"count\":").int(i64::try_from(count).unwrap_or(i64::MAX)).raw(",\"info\":[");
+    out
+}
+
 /// A stored document as a tree.
 fn read(document: &str) -> Result<Object, StoreError> {
     match parse(document.as_bytes(), Limits::default()) {
@@ -216,14 +220,5 @@ pub(crate) fn read_condition(
             Failure::check(faults)?;
             Ok(None)
         }
-    }
-}
-
-/// The business a request is about.
-pub(crate) fn business_of(stated: i64) -> Result<rollcall_domain::id::BusinessId, Fault> {
-    if stated > 0 {
-        Ok(rollcall_domain::id::BusinessId(stated))
-    } else {
-        Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Range { min: 1, max: i64::MAX }))
     }
 }

@@ -12,6 +12,7 @@ pub use update::{UpdateProcesses, UpdateProcessesById};
 use crate::access::{Granted, right};
 use crate::journal::{InstanceEntry, Journal};
 use crate::operation::Serve;
+use crate::request::check_count;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
@@ -118,15 +119,8 @@ impl Serve for CreateProcesses {
         if let Some(stated) = wire.business_id.filter(|id| *id > 0) {
             context.access.require::<right::EditServiceInstance>(BusinessId(stated))?;
         }
-        let count = wire.processes.len();
-        if count == 0 {
-            return Err(Fault::new(Cause::ParamUnusable, "processes").because(Reason::Blank).into());
-        }
-        if count > process::MAX_PER_CALL {
-            let max = process::MAX_PER_CALL;
-            let fault = Fault::new(Cause::TooMany, "processes").named("create process instances").with(max);
-            return Err(fault.because(Reason::TooMany { max }).into());
-        }
+        let (count, max) = (wire.processes.len(), process::MAX_PER_CALL);
+        check_count("processes", "create process instances", count, max, Cause::ParamUnusable)?;
         let instance_id = ServiceInstanceId(wire.service_instance_id);
         let (granted, instance) = locate(context, tx, wire.business_id, instance_id)?;
         if instance.service_template_id != 0 {

@@ -1,10 +1,11 @@
 //! Service categories: list_service_category (`templates` 4, C1).
 
+use crate::listing::open_list;
 use crate::operation::Serve;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Fault};
 use rollcall_domain::id::BusinessId;
-use rollcall_domain::json::{JsonWriter, Schema};
+use rollcall_domain::json::Schema;
 use rollcall_domain::service_category::ServiceCategory;
 use rollcall_domain::wire_input;
 use rollcall_store::Tx;
@@ -30,9 +31,7 @@ impl Serve for ListCategories {
         let business = BusinessId(self.business_id);
         context.access.may_read(business)?;
         let categories = rollcall_store::service_category::list(tx, business)?;
-        let count = i64::try_from(categories.len()).unwrap_or(i64::MAX);
-        let mut out = JsonWriter::with_capacity(4096);
-        out.raw("{\"count\":").int(count).raw(",\"info\":[");
+        let mut out = open_list(categories.len(), 4096);
         for category in &categories {
             out.separate();
             category.write(&mut out, context.english);

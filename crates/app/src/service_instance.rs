@@ -2,9 +2,10 @@
 
 use crate::access::{Granted, right};
 use crate::journal::{InstanceEntry, Journal};
-use crate::listing::business_of;
+use crate::listing::open_list;
 use crate::operation::Serve;
 use crate::process_instance::{self as process, AuditedProcess, AuditedStates, Drafts, Owner, ProcessEntryWire};
+use crate::request::{bounded, business_of, check_count, check_most, no_business};
 use crate::{Context, OpError, Reply, removal};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
@@ -101,9 +102,7 @@ impl CreateInstancesWire {
             ("instances", "create service instances", self.instances.len(), rules::MAX_PER_CALL),
             ("instances.processes", "create process instances", self.count_processes(), rules::MAX_PROCESSES_PER_CALL),
         ] {
-            if count > max {
-                return Err(Fault::new(Cause::TooMany, field).named(what).with(max).because(Reason::TooMany { max }));
-            }
+            check_most(field, what, count, max)?;
         }
         Ok(())
     }
@@ -314,11 +313,7 @@ impl Serve for ListInstances {
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
-        if self.host_ids.len() > MAX_HOSTS {
-            let max = MAX_HOSTS;
-            let fault = Fault::new(Cause::TooMany, "bk_host_ids").named("search service instances").with(max);
-            return Err(fault.because(Reason::TooMany { max }).into());
-        }
+        check_most("bk_host_ids", "search service instances", self.host_ids.len(), MAX_HOSTS)?;
         let page = self.page.clone().unwrap_or_else(PageIn::none).lenient(Cause::PageIllegal)?;
         if self.business_id <= 0 {
             return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").into());
@@ -347,7 +342,7 @@ fn list(
 ) -> Result<Reply, OpError> {
     let count = store::count(tx, business, filter)?;
     let rows = rows_of(context, page, count)?;
-    let mut answer = open_list(count, rows);
+    let mut answer = open_list(count, rows.min(count) * 384);
     let order = order(page, Order::Oldest);
     store::each_of_page(tx, business, filter, order, (page.start, rows), &mut |row| push(&mut answer, &row))?;
     answer.raw("]}");
@@ -363,12 +358,6 @@ fn rows_of(context: &Context, page: &Page, count: usize) -> Result<usize, Fault>
             bounded(context, "page", limit.map_or(left, |limit| limit.min(left)))
         }
     }
-}
-
-fn open_list(count: usize, rows: usize) -> JsonWriter {
-    let mut out = JsonWriter::with_capacity(64 + rows.min(count) * 384);
-    out.raw("{\"count\":").int(wide(count)).raw(",\"info\":[");
-    out
 }
 
 fn push(out: &mut JsonWriter, row: &ListedInstance<'_>) {
@@ -441,26 +430,13 @@ impl Serve for ListInstancesOfSetTemplate {
         context.access.may_read(business)?;
         let count = store::count_of_set_template(tx, business, self.set_template_id)?;
         let rows = rows_of(context, &page, count)?;
-        let mut answer = open_list(count, rows);
+        let mut answer = open_list(count, rows.min(count) * 384);
         store::each_of_set_template(tx, business, self.set_template_id, (page.start, rows), &mut |row| {
             push(&mut answer, &row);
         })?;
         answer.raw("]}");
         Ok(Reply(answer.finish()))
     }
-}
-
-/// All rows, unless there are more than an answer without a page may hold (`design` §4).
-pub(crate) fn bounded(context: &Context, field: &str, count: usize) -> Result<usize, Fault> {
-    let max = context.limits.unpaged_rows;
-    if count <= max {
-        return Ok(max);
-    }
-    Err(Fault::new(Cause::PageIllegal, field).because(Reason::NeedsPage { max }))
-}
-
-fn wide(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The order of a page. Instances are made in the order of their times, so a time orders as the id does; other fields order by
@@ -543,8 +519,7 @@ impl Serve for ListInstanceDetails {
             process::write_relation(out, &row);
             out.raw("}");
         })?;
-        let mut out = JsonWriter::with_capacity(64 + ids.len() * 2048);
-        out.raw("{\"count\":").int(wide(count)).raw(",\"info\":[");
+        let mut out = open_list(count, ids.len() * 2048);
         for (id, document) in ids.iter().zip(documents) {
             out.separate().raw(&document).raw(",\"process_instances\":");
             match processes.remove(id) {
@@ -555,28 +530,6 @@ impl Serve for ListInstanceDetails {
         out.raw("]}");
         Ok(Reply(out.finish()))
     }
-}
-
-/// Of a business that a request has to name and does not.
-pub(crate) fn no_business() -> OpError {
-    Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Range { min: 1, max: i64::MAX }).into()
-}
-
-/// Refuses a list of items that is empty, or longer than one call may carry.
-pub(crate) fn check_count(
-    path: &'static str,
-    what: &'static str,
-    count: usize,
-    max: usize,
-    empty: Cause,
-) -> Result<(), Fault> {
-    if count == 0 {
-        return Err(Fault::new(empty, path).because(Reason::Blank));
-    }
-    if count > max {
-        return Err(Fault::new(Cause::TooMany, path).named(what).with(max).because(Reason::TooMany { max }));
-    }
-    Ok(())
 }
 
 /// What is wrong with ids of which only some were found.
@@ -668,10 +621,7 @@ impl Serve for RenameInstances {
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
-        if self.business_id <= 0 {
-            return Err(no_business());
-        }
-        let granted = context.access.require::<right::EditServiceInstance>(BusinessId(self.business_id))?;
+        let granted = context.access.require::<right::EditServiceInstance>(business_of(self.business_id)?)?;
         let max = rules::MAX_RENAMED_PER_CALL;
         check_count("data", "update service instances", self.data.len(), max, Cause::ParamInvalid)?;
         let names = self.names()?;

@@ -2,8 +2,9 @@
 
 use crate::access::right;
 use crate::journal::{Journal, Made};
-use crate::listing::{Listing, business_of, read_condition, refuse_filters};
+use crate::listing::{Listing, read_condition, refuse_filters};
 use crate::operation::{Serve, record_input};
+use crate::request::business_of;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::condition::Condition;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};

@@ -1,7 +1,7 @@
 //! The tree of a business: search_biz_inst_topo (`topology` 8.1).
 
-use crate::listing::business_of;
 use crate::operation::Serve;
+use crate::request::business_of;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::json::{Json, JsonWriter, Schema};
 use rollcall_domain::model::Model;

@@ -4,9 +4,9 @@
 use crate::access::{Granted, Right, right};
 use crate::host::{audit_entry, relation_document};
 use crate::journal::Journal;
-use crate::listing::business_of;
 use crate::operation::Serve;
 use crate::process_instance::failure;
+use crate::request::business_of;
 use crate::{Context, OpError, Reply, removal};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::business::BusinessStatus;

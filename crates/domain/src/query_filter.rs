@@ -68,7 +68,7 @@ pub enum Test {
     Begins(String),
     Ends(String),
     Contains(String),
-    /// As [`Test::Contains`], ASCII letters in any case.
+    /// As [`Test::Contains`], ASCII letters in any case; the text is in small ones.
     ContainsIgnoringCase(String),
     /// A list without rows.
     Empty,
@@ -160,9 +160,7 @@ impl Test {
             Self::Begins(part) => text(&|text| text.starts_with(part)),
             Self::Ends(part) => text(&|text| text.ends_with(part)),
             Self::Contains(part) => text(&|text| text.contains(part)),
-            Self::ContainsIgnoringCase(part) => {
-                text(&|text| text.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
-            }
+            Self::ContainsIgnoringCase(part) => text(&|text| text.to_ascii_lowercase().contains(part)),
             Self::Empty => value.is_some_and(|value| value.as_list().is_some_and(<[Json]>::is_empty)),
             Self::Null => value.is_none_or(|value| *value == Json::Null),
             Self::Exists => value.is_some(),
@@ -274,7 +272,7 @@ impl Parser<'_> {
             "datetime_greater_or_equal" => yes(self.time(GreaterOrEqual, value, at)),
             "begins_with" => yes(self.part(Test::Begins, value, at)),
             "not_begins_with" => no(self.part(Test::Begins, value, at)),
-            "contains" => yes(self.part(Test::ContainsIgnoringCase, value, at)),
+            "contains" => yes(self.part(|text| Test::ContainsIgnoringCase(text.to_ascii_lowercase()), value, at)),
             // In the original too only `contains` ignores case.
             "not_contains" => no(self.part(Test::Contains, value, at)),
             "ends_with" => yes(self.part(Test::Ends, value, at)),

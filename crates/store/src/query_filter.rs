@@ -65,11 +65,6 @@ impl Condition {
         lists.collect()
     }
 
-    /// How many parameters it has.
-    pub fn width(&self) -> usize {
-        self.values.len()
-    }
-
     /// A parameter with this value.
     fn bind(&mut self, value: Value) -> String {
         self.values.push(value);
@@ -144,7 +139,7 @@ impl Condition {
                 format!("replace({text}, {part}, '') <> {text}")
             }
             (Test::ContainsIgnoringCase(part), Shape::Text | Shape::Time) => {
-                let (text, part) = (place.text(), self.bind(Value::Text(part.to_ascii_lowercase())));
+                let (text, part) = (place.text(), self.bind(Value::Text(part.clone())));
                 format!("replace(lower({text}), {part}, '') <> lower({text})")
             }
             _ => NEVER.to_owned(),

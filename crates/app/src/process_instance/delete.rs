@@ -3,8 +3,8 @@
 use super::{AuditedProcess, ProcessAction, audit_detail};
 use crate::access::{Granted, right};
 use crate::journal::{InstanceEntry, Journal};
-use crate::listing::business_of;
 use crate::operation::Serve;
+use crate::request::{business_of, check_most};
 use crate::{Context, OpError, Reply, removal};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{ProcessId, ServiceInstanceId};
@@ -41,11 +41,7 @@ impl Serve for DeleteProcesses {
             let fault = Fault::new(Cause::NotSet, "process_instance_ids").named("bk_process_id");
             return Err(fault.because(Reason::Blank).into());
         }
-        if self.process_ids.len() > MAX_PER_CALL {
-            let max = MAX_PER_CALL;
-            let fault = Fault::new(Cause::TooMany, "process_instance_ids").named("delete process instances").with(max);
-            return Err(fault.because(Reason::TooMany { max }).into());
-        }
+        check_most("process_instance_ids", "delete process instances", self.process_ids.len(), MAX_PER_CALL)?;
         let loaded = Loaded::lock(&granted, tx, &self.process_ids)?;
         if loaded.processes.is_empty() {
             return Ok(Reply::null());

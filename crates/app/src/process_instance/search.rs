@@ -1,9 +1,10 @@
-//! Searches for processes beyond one service instance (`instances` 10.18 to 10.21). Those with a page first look for the ids
-//! of its processes, and then read what belongs to them.
+//! Searches for processes beyond one service instance (`instances` 10.18 to 10.21). Those with a page first look for the
+//! ids of the processes on it, and then read these with what belongs to them.
 
 use super::write_relation;
-use crate::listing::business_of;
+use crate::listing::open_list;
 use crate::operation::Serve;
+use crate::request::{bounded, business_of};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, SetId};
@@ -18,7 +19,6 @@ use rollcall_store::{StoreError, Tx};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-/// Sorting by these needs no document.
 const NAME: &str = "bk_process_name";
 
 wire_input! {
@@ -81,11 +81,10 @@ impl Serve for ListNamesWithIds {
                 }
             },
         )?;
-        check_rows(context, rows)?;
+        bounded(context, "page", rows)?;
         let names = out.finish();
-        let mut out = JsonWriter::with_capacity(names.len() + 64);
-        out.raw("{\"count\":").int(wide(count)).raw(",\"info\":[").raw(&names);
-        out.raw(if rows == 0 { "]}" } else { "]}]}" });
+        let mut out = open_list(count, names.len());
+        out.raw(&names).raw(if rows == 0 { "]}" } else { "]}]}" });
         Ok(Reply(out.finish()))
     }
 }
@@ -93,19 +92,6 @@ impl Serve for ListNamesWithIds {
 /// The page of a search: needed, 1 to 1000 rows or all of them.
 fn strict_page(page: Option<&PageIn>) -> Result<Page, Failure> {
     page.unwrap_or(&PageIn::none()).strict(Cause::ParamInvalid)
-}
-
-/// Who asks for everything gets no more than an answer may hold (`design` §4).
-fn check_rows(context: &Context, rows: usize) -> Result<(), Fault> {
-    let max = context.limits.unpaged_rows;
-    if rows <= max {
-        return Ok(());
-    }
-    Err(Fault::new(Cause::PageIllegal, "page").because(Reason::NeedsPage { max }))
-}
-
-fn wide(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The matches of a search: how many there are, and those of the page in their order.
@@ -125,7 +111,7 @@ impl Found {
         let count = search.count(tx)?;
         let left = count.saturating_sub(page.start);
         let rows = page.limit.map_or(left, |limit| limit.min(left));
-        check_rows(context, rows)?;
+        bounded(context, "page", rows)?;
         let ids = if rows == 0 { Vec::new() } else { search.page(tx, &page.sort, page.start, rows)? };
         Ok(Self { count, ids })
     }
@@ -133,8 +119,7 @@ impl Found {
     /// The answer: the page's rows, as they were written one by one, in their order.
     fn answer(self, mut rows: HashMap<i64, String>) -> Reply {
         let length: usize = rows.values().map(String::len).sum();
-        let mut out = JsonWriter::with_capacity(length + rows.len() + 64);
-        out.raw("{\"count\":").int(wide(self.count)).raw(",\"info\":[");
+        let mut out = open_list(self.count, length + rows.len());
         for row in self.ids.iter().filter_map(|id| rows.remove(id)) {
             out.separate().raw(&row);
         }

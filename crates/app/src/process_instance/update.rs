@@ -4,8 +4,8 @@
 use super::{AuditedProcess, ProcessAction, audit_detail, document, unique_lost};
 use crate::access::{Granted, right};
 use crate::journal::{InstanceEntry, Journal};
-use crate::listing::business_of;
 use crate::operation::Serve;
+use crate::request::{business_of, check_most};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
@@ -56,11 +56,7 @@ impl Serve for UpdateProcesses {
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business = business_of(self.wire.business_id)?;
         let granted = context.access.require::<right::EditServiceInstance>(business)?;
-        if self.wire.processes.len() > process::MAX_PER_CALL {
-            let max = process::MAX_PER_CALL;
-            let fault = Fault::new(Cause::TooMany, "processes").named("update process instances").with(max);
-            return Err(fault.because(Reason::TooMany { max }).into());
-        }
+        check_most("processes", "update process instances", self.wire.processes.len(), process::MAX_PER_CALL)?;
         let ids = self.ids()?;
         if ids.is_empty() {
             return Reply::of(&ids.iter().map(|id| id.get()).collect::<Vec<_>>());
