@@ -85,7 +85,7 @@ impl Copy {
         output::note(format_args!("copying {from} to {to}"));
         let source = from.open(&config)?.store;
         let target = to.open_to_fill(&config)?;
-        let progress = Progress::new(stop::on_signal()?);
+        let progress = Progress::new(stop::after_batch()?);
         let copied = copy::copy(&source, &target, BatchSize::default(), &progress);
         progress.end();
         target.engine().close();

@@ -1,12 +1,13 @@
 //! `rollcall demo`: a temporary store with a small estate, made through the operations themselves, and its server.
 
 use super::Global;
-use super::serve::{runtime, start_log, stop_signal};
+use super::serve::{runtime, start_log};
 use crate::clock;
 use crate::config::{Log, LogFormat};
 use crate::end::End;
 use crate::output;
 use crate::place::{OpenStore, with_built_in_data};
+use crate::stop;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use rollcall_app::access::Access;
@@ -84,7 +85,7 @@ impl Demo {
                 bk_token: token.reveal(),
                 estate,
             };
-            let stop = stop_signal()?;
+            let stop = stop::when_asked()?;
             if global.json {
                 output::say_json(&running)?;
             } else {

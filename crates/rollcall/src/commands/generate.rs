@@ -70,7 +70,7 @@ impl Generate {
     pub fn run(self, global: &Global) -> Result<(), End> {
         let (config, place) = global.place()?;
         let opened = place.open_or_make(&config, Use::Tool, None, clock::now())?;
-        let is_stopped = stop::on_signal()?;
+        let is_stopped = stop::after_batch()?;
         let size =
             Size { processes: self.processes, businesses: self.businesses, per_instance: self.processes_per_instance };
         let mut estate = Estate::new(size, self.seed);

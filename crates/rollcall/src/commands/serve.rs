@@ -6,11 +6,11 @@ use crate::config::{Config, Flag, Log, LogFormat};
 use crate::end::End;
 use crate::output;
 use crate::place::{OpenStore, Place, Use};
+use crate::stop;
 use clap::Args;
 use rollcall_http::{Metrics, Server};
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -77,7 +77,7 @@ impl Serve {
             let server = Server::bind(settings, store, zone, metrics, clock::clock()).await?;
             let address = server.local_addr();
             // Who reads that it listens may ask it to end at once.
-            let stop = stop_signal()?;
+            let stop = stop::when_asked()?;
             tracing::info!(%address, store = %place, "listening on http://{address}");
             server.run(stop).await;
             tracing::info!("stopped");
@@ -114,19 +114,6 @@ impl Serve {
 /// The threads that serve.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, End> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
-}
-
-/// Done when the program is asked to end. From then on the signals do nothing else.
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, End> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!("stopping: finishing what was accepted");
-    })
 }
 
 /// From now on log lines go to standard error.
