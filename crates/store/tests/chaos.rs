@@ -7,20 +7,20 @@ use rollcall_store::migrate::{find_setting, put_setting};
 use rollcall_store::{Engine, Store, StoreError, TimeLimits};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use support::Folder;
 use support::chance::seed;
+use support::home::Home;
 use support::trace::{Request, present};
 
-fn troubled(folder: &Folder, seed: u64) -> (Arc<ChaosEngine>, Store) {
-    let engine = Arc::new(ChaosEngine::new(folder.open().engine().clone(), seed));
+fn troubled(home: &Home, seed: u64) -> (Arc<ChaosEngine>, Store) {
+    let engine = Arc::new(ChaosEngine::new(home.open().engine().clone(), seed));
     (engine.clone(), Store::new(engine, TimeLimits::default()))
 }
 
 #[test]
 fn writes_take_effect_once_however_often_they_run() {
     let seed = seed("chaos");
-    let folder = Folder::new();
-    let (engine, store) = troubled(&folder, seed);
+    let home = Home::new();
+    let (engine, store) = troubled(&home, seed);
     let threads: Vec<_> = (0..4)
         .map(|thread| {
             let store = store.clone();
@@ -39,8 +39,8 @@ fn writes_take_effect_once_however_often_they_run() {
 
 #[test]
 fn refusals_and_errors_come_through_and_leave_nothing() {
-    let folder = Folder::new();
-    let (_, store) = troubled(&folder, seed("chaos with refusals"));
+    let home = Home::new();
+    let (_, store) = troubled(&home, seed("chaos with refusals"));
     for _ in 0..20 {
         let refused = store.write_blocking(|tx| {
             put_setting(tx, "a", "b")?;
@@ -54,8 +54,8 @@ fn refusals_and_errors_come_through_and_leave_nothing() {
 
 #[test]
 fn work_that_keeps_something_between_its_runs_is_found_out() {
-    let folder = Folder::new();
-    let (_, store) = troubled(&folder, 1);
+    let home = Home::new();
+    let (_, store) = troubled(&home, 1);
     let (mut written, mut read) = (0, 0);
     for _ in 0..20 {
         let mut runs = 0;
@@ -80,8 +80,8 @@ fn work_that_keeps_something_between_its_runs_is_found_out() {
 #[test]
 fn a_seed_gives_the_same_troubles_again() {
     let troubles = |seed| {
-        let folder = Folder::new();
-        let (engine, store) = troubled(&folder, seed);
+        let home = Home::new();
+        let (engine, store) = troubled(&home, seed);
         let counts: Vec<_> = (0..20)
             .map(|_| {
                 store.write_blocking(|tx| put_setting(tx, "a", "b")).unwrap();

@@ -71,6 +71,14 @@ fn what_cannot_keep_a_store_is_told_and_left_as_it_is() {
     home::run_sql(&closed.url(), "REVOKE CREATE ON SCHEMA public FROM PUBLIC, rollcall, pg_database_owner").unwrap();
     check(&closed.url(), &["permission denied"]);
 
+    // No old server is at hand: a function before the server's own says that it is one.
+    let old = Database::new();
+    let says = "CREATE FUNCTION public.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT '130014' $$";
+    home::run_sql(&old.url(), says).unwrap();
+    let path = format!("ALTER DATABASE {} SET search_path = public, pg_catalog", old.name());
+    home::run_sql(&old.url(), &path).unwrap();
+    check(&old.url(), &["PostgreSQL 13", "14 or newer"]);
+
     check(&format!("{}_absent", newer.url()), &["has no database"]);
 
     let other = format!("{}_ascii", foreign.name());
