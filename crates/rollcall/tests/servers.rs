@@ -6,10 +6,12 @@
 
 mod crash_support;
 
-use crash_support::{Answer, Cell, Chance, Client, Home, Look, Server, check, run};
-use rollcall_testbed::Engine;
+use crash_support::{Answer, Cell, Chance, Client, Home, Look, Server, check, program, run};
+use rollcall_testbed::{Cluster, Engine, Settings};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -651,4 +653,38 @@ fn a_database_that_cannot_keep_a_store_is_told_and_ends_the_program() {
     Server::start(&store).stop();
     home.look().rows("UPDATE setting SET value = '9999' WHERE name = 'schema_version' RETURNING value");
     refused(&store, "use a newer program");
+}
+
+#[test]
+fn the_password_comes_from_a_file_or_from_the_environment() {
+    if !on_postgres() {
+        return;
+    }
+    const PASSWORD: &str = "s3cr3t";
+    let cluster = Cluster::try_start(Settings { password: Some(PASSWORD.into()), ..Settings::default() }).unwrap();
+    let url = cluster.create_database("store", None);
+    let store = url.replace(&format!(":{PASSWORD}@"), "@");
+    assert_ne!(store, url);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    let readable_by = |mode| std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    let file = file.to_str().unwrap();
+    let check = |command: &str, environment: &[(&str, &str)], code: i32, word: &str| {
+        let ended = program().args([command, "--store", &store]).envs(environment.iter().copied()).output().unwrap();
+        let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        assert_eq!(ended.status.code(), Some(code), "{environment:?}: {said}");
+        assert!(said.contains(word), "{environment:?}: {word:?} is not in: {said}");
+        assert!(!said.contains(PASSWORD), "{environment:?}: {said}");
+    };
+    let (own, in_file) = ("ROLLCALL_POSTGRES_PASSWORD", "ROLLCALL_POSTGRES_PASSWORD_FILE");
+    readable_by(0o600);
+    check("init", &[], 1, "wants a password");
+    check("init", &[(own, "another")], 1, "refuses the password");
+    check("init", &[(own, PASSWORD)], 0, "");
+    check("check", &[(in_file, file)], 0, "");
+    check("check", &[(own, PASSWORD), (in_file, file)], 2, "are both set");
+    check("check", &[(in_file, "/nowhere/at/all")], 2, "/nowhere/at/all");
+    readable_by(0o644);
+    check("check", &[(in_file, file)], 2, file);
 }

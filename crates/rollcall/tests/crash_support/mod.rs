@@ -43,7 +43,7 @@ impl Chance {
     }
 }
 
-fn program() -> Command {
+pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     command.env_clear().stdin(Stdio::null());
     command
