@@ -6,6 +6,7 @@ use crate::{Param, StoreError, Tx};
 const STEPS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_base.sql")),
     (2, include_str!("../migrations/0002_audit_search.sql")),
+    (3, include_str!("../migrations/0003_last_change.sql")),
 ];
 
 crate::statements! {

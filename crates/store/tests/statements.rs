@@ -239,3 +239,17 @@ fn searches_of_the_audit_find_their_entries_by_an_index() {
         }
     }
 }
+
+/// To walk through all changes of a business until a page of one module is together costs more than to sort the module.
+#[test]
+fn a_list_that_is_narrowed_down_is_not_served_by_its_order() {
+    let store = Outside::new();
+    let Outside::Sqlite(connection, _) = &store else { return };
+    let by_change =
+        |sql: &str| steps_in_sqlite(connection, sql).iter().any(|step| step.contains("service_instance_change"));
+    let served: Vec<_> = serving_statements().filter(|sql| by_change(sql)).collect();
+    assert!(served.len() >= 2, "{served:?}");
+    for sql in served {
+        assert!(!["module_id =", "host_id {in", "AND id {in"].iter().any(|narrow| sql.contains(narrow)), "{sql}");
+    }
+}
