@@ -58,6 +58,8 @@ actions! {
     FindBusinessResource = "find_business_resource", "业务访问", "View Business Resource", [Business];
     /// See that a business exists.
     FindBusiness = "find_business", "业务查询", "View Business", [Business];
+    /// See who changed what.
+    FindAuditLog = "find_audit_log", "操作审计查询", "View Operation Audit", [Business];
     /// Make businesses.
     CreateBusiness = "create_business", "业务创建", "Create Business", [];
 }
@@ -189,6 +191,22 @@ impl Access {
             return Ok(Granted { business: BusinessId(0), right: PhantomData });
         }
         Err(refusal(R::ACTION, None))
+    }
+
+    /// Where the caller has a right: on these businesses, or, without a list, on everything. Refused when it is nowhere.
+    pub fn reach<R: Right>(&self) -> Result<Option<Vec<BusinessId>>, Refusal> {
+        if self.allows(R::ACTION, Scope::Everything) {
+            return Ok(None);
+        }
+        let rights = self.grants.rights.get(&self.user).into_iter().flatten();
+        let mut businesses: Vec<_> = rights
+            .filter_map(|right| match right {
+                (action, Scope::One(business)) if *action == R::ACTION => Some(*business),
+                _ => None,
+            })
+            .collect();
+        businesses.sort_unstable();
+        if businesses.is_empty() { Err(refusal(R::ACTION, None)) } else { Ok(Some(businesses)) }
     }
 
     /// Of reads that the original leaves open to every known caller: refused only where the store protects reads.

@@ -1,6 +1,7 @@
 //! What one request leaves behind beside its rows: audit entries and events, written in the same transaction at its end.
 
 use crate::Context;
+use rollcall_domain::audit::cut_name;
 use rollcall_domain::id::{BusinessId, ServiceInstanceId};
 use rollcall_domain::json::JsonWriter;
 use rollcall_domain::model::Model;
@@ -121,7 +122,10 @@ impl Journal {
     }
 
     /// Writes everything.
-    pub(crate) fn write(self, context: &Context, tx: &mut dyn Tx) -> Result<(), StoreError> {
+    pub(crate) fn write(mut self, context: &Context, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        for entry in &mut self.audits {
+            entry.resource_name.truncate(cut_name(&entry.resource_name).len());
+        }
         event::insert(tx, context.now, &context.caller.request_id, &self.events)?;
         audit::insert(tx, context.actor(), &self.audits)
     }

@@ -5,6 +5,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod access;
+mod audit;
 pub mod built_in;
 mod business;
 pub mod calls;

@@ -325,11 +325,16 @@ pub(crate) fn audit_detail(
         out.separate().raw("{\"action\":").text(process.action.wire());
         out.raw(",\"bk_process_ids\":").int(process.id.get());
         out.raw(",\"bk_process_names\":").text(process.name);
-        if let ProcessAction::Update { before, update_fields } = process.action {
-            out.raw(",\"details\":{\"pre_data\":").raw(before).raw(",\"cur_data\":null,\"update_fields\":");
-            out.raw(update_fields).raw("}");
+        out.raw(",\"details\":");
+        match process.action {
+            ProcessAction::Update { before, update_fields } => {
+                out.raw("{\"pre_data\":").raw(before).raw(",\"cur_data\":null,\"update_fields\":");
+                out.raw(update_fields).raw("}}");
+            }
+            ProcessAction::Create | ProcessAction::Delete => {
+                out.raw("null}");
+            }
         }
-        out.raw("}");
     }
     out.raw("]}");
     out.finish()

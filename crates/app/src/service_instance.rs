@@ -439,13 +439,15 @@ impl Serve for ListInstancesOfSetTemplate {
     }
 }
 
-/// The order of a page. Instances are made in the order of their times, so a time orders as the id does; other fields order by
-/// the default.
+/// The order of a page. Instances are made in the order of their ids, so the time of that orders as the id does; other fields order
+/// by the default.
 fn order(page: &Page, default: Order) -> Order {
     match page.sort.first() {
         Some(key) => match (key.field.as_str(), key.descending) {
-            ("id" | "create_time" | "last_time", false) => Order::Oldest,
-            ("id" | "create_time" | "last_time", true) => Order::Newest,
+            ("id" | "create_time", false) => Order::Oldest,
+            ("id" | "create_time", true) => Order::Newest,
+            ("last_time", false) => Order::Unchanged,
+            ("last_time", true) => Order::Changed,
             ("name", false) => Order::Name,
             ("name", true) => Order::NameBackwards,
             _ => default,

@@ -3,8 +3,8 @@
 use crate::access::Action;
 use crate::operation::{EsbForm, Method, Operation, Weight};
 use crate::{
-    business, host, label, module, object_attribute, process_instance as process, service_category, service_instance,
-    set, topology, transfer,
+    audit, business, host, label, module, object_attribute, process_instance as process, service_category,
+    service_instance, set, topology, transfer,
 };
 use rollcall_domain::fault::Cause;
 
@@ -316,5 +316,20 @@ pub fn operations() -> Vec<Operation> {
         .post("/hosts/modules/resource/idle")
         .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_host_id"], needed: 2 })
         .needs(Action::AssignHostToBusiness),
+        // Who changed what
+        Operation::new::<audit::ListEntries>(
+            "list_operation_audit",
+            "List the entries of the audit in a time, by what they are about and who did it",
+            Weight::Scan,
+        )
+        .post("/findmany/audit_list")
+        .needs(Action::FindAuditLog),
+        Operation::new::<audit::FindEntries>(
+            "find_audit_by_id",
+            "Entries of the audit with all they tell, by their ids",
+            Weight::Scan,
+        )
+        .post("/find/audit")
+        .needs(Action::FindAuditLog),
     ]
 }

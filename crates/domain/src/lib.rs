@@ -4,6 +4,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod address;
+pub mod audit;
 pub mod bind_info;
 pub mod business;
 pub mod condition;

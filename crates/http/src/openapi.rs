@@ -364,6 +364,7 @@ const TAGS: &[Tag] = &[
     tag("Modules", "模块", &["module"]),
     tag("Sets", "集群", &["set"]),
     tag("Businesses", "业务", &["business", "biz"]),
+    tag("Audit", "操作审计", &["audit"]),
 ];
 
 fn tag_of(name: &str) -> Option<&'static Tag> {

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Answer, Estate, TestApp, process};
+use support::{Answer, Estate, TestApp, next_millisecond, process};
 
 struct Case {
     app: TestApp,
@@ -164,4 +164,39 @@ fn a_list_without_a_page_is_bounded() {
     let case = Case::on(app, 4);
     case.list(json!({})).fails_with(1_199_059).naming("page");
     assert_eq!(ids(&case.list(json!({"page": {"limit": 4}}))).len(), 4);
+}
+
+#[test]
+fn lists_by_the_time_of_the_last_change() {
+    let case = Case::new(6);
+    let [a, b, c, d, e, f] = case.ids[..] else { panic!("six instances") };
+    let rename = |id: i64| {
+        next_millisecond();
+        let body = json!({"data": [{"service_instance_id": id, "update": {"name": format!("renamed {id}")}}]});
+        case.app.native("PUT", &format!("/updatemany/proc/service_instance/biz/{}", case.estate.business), body).data();
+    };
+    rename(c);
+    rename(a);
+    let labels = json!({"bk_biz_id": case.estate.business, "instance_ids": [b], "labels": {"env": "test"}});
+    case.app.post("/createmany/proc/service_instance/labels", labels).data();
+    let sorted = |sort: &str, more: Value| {
+        let mut body = json!({"page": {"limit": 100, "sort": sort}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(ids(&case.list(body.clone())), ids(&case.details(body.clone())), "{body}");
+        ids(&case.list(body))
+    };
+    let module = json!({"bk_module_id": case.estate.module});
+    for more in [json!({}), module] {
+        // Labels are no change of this kind: they leave the time as it is.
+        assert_eq!(sorted("last_time", more.clone()), [b, d, e, f, c, a]);
+        assert_eq!(sorted("-last_time", more.clone()), [a, c, f, e, d, b]);
+        assert_eq!(sorted("create_time", more.clone()), case.ids, "that never changes");
+    }
+    // The instances a and d, b and e, c and f share a host.
+    let listed = |more: Value| ids(&case.list(more));
+    let on_host = json!({"bk_host_ids": [case.estate.hosts[0], case.estate.hosts[2]], "page": {"sort": "last_time"}});
+    assert_eq!(listed(on_host), [d, f, c, a]);
+    assert_eq!(listed(json!({"search_key": "renamed", "page": {"sort": "-last_time"}})), [a, c]);
+    let parts = (0..6).flat_map(|start| listed(json!({"page": {"start": start, "limit": 1, "sort": "-last_time"}})));
+    assert_eq!(parts.collect::<Vec<_>>(), [a, c, f, e, d, b]);
 }

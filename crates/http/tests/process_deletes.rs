@@ -60,7 +60,7 @@ fn e80_the_instance_stays_while_it_has_a_process() {
     assert_eq!(case.counts(), [instances, processes - 1, events + 1, audits + 1, places]); // I-18, I-28
     let audit =
         case.app.documents("SELECT detail FROM audit WHERE action = 'update' ORDER BY id DESC LIMIT 1").remove(0);
-    let told = json!([{"action": "delete", "bk_process_ids": ids[0], "bk_process_names": "a"}]);
+    let told = json!([{"action": "delete", "bk_process_ids": ids[0], "bk_process_names": "a", "details": null}]);
     assert_eq!((&audit["details"], &audit["processes"]), (&Value::Null, &told));
     let gone = case.app.documents("SELECT before_state FROM event WHERE kind = 9 AND operation = 3");
     assert_eq!(gone, before[..1]);

@@ -310,6 +310,22 @@ const CASES: &[Case] = &[
         assert_eq!(ids.len(), count);
         json!({"bk_biz_id": business(app, "b"), "bk_host_id": ids})
     }),
+    case("list_operation_audit", "entries about a business", [2, 2], [1, 100], |app, count| {
+        let business = with_sets(app, count);
+        json!({"condition": {"bk_biz_id": business, "operation_time": {"start": "2000-01-01"}}, "page": {"limit": 200}})
+    }),
+    case("list_operation_audit", "entries about all businesses", [2, 2], [1, 50], |app, count| {
+        businesses(app, count);
+        json!({"condition": {"operation_time": {"start": "2000-01-01"}}, "page": {"limit": 200, "sort": "-operation_time"}})
+    }),
+    case("find_audit_by_id", "entries", [1, 1], [1, 100], |app, count| {
+        with_sets(app, count);
+        let body = json!({"condition": {"operation_time": {"start": "2000-01-01"}}, "page": {"limit": 200}});
+        let listed = app.post("/findmany/audit_list", body).data();
+        let ids: Vec<_> = listed["info"].as_array().unwrap().iter().map(|entry| entry["id"].clone()).collect();
+        assert!(ids.len() > count);
+        json!({"id": ids})
+    }),
 ];
 
 /// What a call asked of the store.

@@ -5,6 +5,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod audit;
+pub mod audit_search;
 pub mod business;
 #[cfg(feature = "chaos")]
 pub mod chaos;

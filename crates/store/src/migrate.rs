@@ -3,7 +3,11 @@
 use crate::{Param, StoreError, Tx};
 
 /// Every step. A step that has been released is never changed; new ones go to the end.
-const STEPS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_base.sql"))];
+const STEPS: &[(i64, &str)] = &[
+    (1, include_str!("../migrations/0001_base.sql")),
+    (2, include_str!("../migrations/0002_audit_search.sql")),
+    (3, include_str!("../migrations/0003_last_change.sql")),
+];
 
 crate::statements! {
     /// Served by the primary key.

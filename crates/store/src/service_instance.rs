@@ -9,33 +9,33 @@ use rollcall_domain::service_instance::NewServiceInstance;
 /// module, hosts, instances, then, as far as they are asked for, a text in the name and selectors, then limit and offset. The numbers
 /// are those of the parameters behind the filters.
 macro_rules! filtered {
-    ($filter:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
+    ($filter:literal, $change:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
         Filtered {
-            plain: filtered!(@list ("WHERE business_id = $1", $filter), $a, $b),
-            named: filtered!(@list ("WHERE business_id = $1", $filter, " AND {has name $", $a, "}"), $b, $c),
+            plain: filtered!(@list ("WHERE business_id = $1", $filter), $change, $a, $b),
+            named: filtered!(@list ("WHERE business_id = $1", $filter, " AND {has name $", $a, "}"), $change, $b, $c),
             selected: filtered!(@list ("WHERE business_id = $1", $filter, " AND {has name $", $a, "} AND {selected $", $b, "}"),
-                $c, $d),
+                $change, $c, $d),
             labelled: filtered!(@list ("WHERE business_id = $1", $filter, " AND labels IS NOT NULL AND {has name $", $a,
-                "} AND {selected $", $b, "}"), $c, $d),
+                "} AND {selected $", $b, "}"), $change, $c, $d),
         }
     };
-    (@list $where:tt, $limit:literal, $offset:literal) => {
+    (@list $where:tt, $change:literal, $limit:literal, $offset:literal) => {
         List {
-            count: filtered!(@concat "SELECT count(*) FROM service_instance ", $where, "", "", "", "", ""),
+            count: filtered!(@count $where),
             pages: [
-                filtered!(@page $where, "id", $limit, $offset),
-                filtered!(@page $where, "id DESC", $limit, $offset),
-                filtered!(@page $where, "name, id", $limit, $offset),
-                filtered!(@page $where, "name DESC, id DESC", $limit, $offset),
+                filtered!(@page $where, ("id"), $limit, $offset),
+                filtered!(@page $where, ("id DESC"), $limit, $offset),
+                filtered!(@page $where, ("name, id"), $limit, $offset),
+                filtered!(@page $where, ("name DESC, id DESC"), $limit, $offset),
+                filtered!(@page $where, ($change, ", id"), $limit, $offset),
+                filtered!(@page $where, ($change, " DESC, id DESC"), $limit, $offset),
             ],
         }
     };
-    (@page $where:tt, $order:literal, $limit:literal, $offset:literal) => {
-        filtered!(@concat "SELECT id, document, labels FROM service_instance ", $where, " ORDER BY ", $order,
-            " LIMIT $", $limit, concat!(" OFFSET $", $offset))
-    };
-    (@concat $before:literal, ($($where:literal),*), $a:literal, $b:literal, $c:literal, $d:literal, $e:expr) => {
-        concat!($before, $($where,)* $a, $b, $c, $d, $e)
+    (@count ($($where:literal),*)) => { concat!("SELECT count(*) FROM service_instance ", $($where),*) };
+    (@page ($($where:literal),*), ($($order:literal),*), $limit:literal, $offset:literal) => {
+        concat!("SELECT id, document, labels FROM service_instance ", $($where,)* " ORDER BY ", $($order,)* " LIMIT $", $limit,
+            " OFFSET $", $offset)
     };
 }
 
@@ -43,7 +43,7 @@ macro_rules! filtered {
 struct List {
     count: &'static str,
     /// By [`Order`].
-    pages: [&'static str; 4],
+    pages: [&'static str; 6],
 }
 
 struct Filtered {
@@ -57,16 +57,24 @@ struct Filtered {
 }
 
 /// By the bits: 1 module, 2 hosts, 4 instances. Served by `service_instance_module`, `service_instance_host`, the primary key,
-/// else `service_instance_business`.
+/// else `service_instance_business`. In the order of the last change a list of a business is served by `service_instance_change`; what
+/// is narrowed down is read and sorted, in the order of an expression that no engine takes for that index.
 const FILTERED: [Filtered; 8] = [
-    filtered!("", 2, 3, 4, 5),
-    filtered!(" AND module_id = $2", 3, 4, 5, 6),
-    filtered!(" AND host_id {in $2}", 3, 4, 5, 6),
-    filtered!(" AND module_id = $2 AND host_id {in $3}", 4, 5, 6, 7),
-    filtered!(" AND id {in $2}", 3, 4, 5, 6),
-    filtered!(" AND module_id = $2 AND id {in $3}", 4, 5, 6, 7),
-    filtered!(" AND host_id {in $2} AND id {in $3}", 4, 5, 6, 7),
-    filtered!(" AND module_id = $2 AND host_id {in $3} AND id {in $4}", 5, 6, 7, 8),
+    filtered!("", "{text open document last_time}", 2, 3, 4, 5),
+    filtered!(" AND module_id = $2", "{text open document last_time} || ''", 3, 4, 5, 6),
+    filtered!(" AND host_id {in $2}", "{text open document last_time} || ''", 3, 4, 5, 6),
+    filtered!(" AND module_id = $2 AND host_id {in $3}", "{text open document last_time} || ''", 4, 5, 6, 7),
+    filtered!(" AND id {in $2}", "{text open document last_time} || ''", 3, 4, 5, 6),
+    filtered!(" AND module_id = $2 AND id {in $3}", "{text open document last_time} || ''", 4, 5, 6, 7),
+    filtered!(" AND host_id {in $2} AND id {in $3}", "{text open document last_time} || ''", 4, 5, 6, 7),
+    filtered!(
+        " AND module_id = $2 AND host_id {in $3} AND id {in $4}",
+        "{text open document last_time} || ''",
+        5,
+        6,
+        7,
+        8
+    ),
 ];
 
 /// The pages of a plain list behind the first one, by id forwards and backwards: what lies before a page is left out in the index, and
@@ -231,6 +239,9 @@ pub enum Order {
     Newest = 1,
     Name = 2,
     NameBackwards = 3,
+    /// By the time of the last change.
+    Unchanged = 4,
+    Changed = 5,
 }
 
 /// How many instances match.
