@@ -10,6 +10,7 @@ mod figures;
 mod load;
 mod postgres;
 mod reads;
+mod recording;
 mod rest;
 mod server;
 mod writes;
@@ -27,7 +28,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(after_help = "Examples:
   cargo run --release -p rollcall-bench
   cargo run --release -p rollcall-bench -- --quick
-  cargo run --release -p rollcall-bench -- --only list --only bulk")]
+  cargo run --release -p rollcall-bench -- --only list --only bulk
+
+The unavoidable part that each figure is measured against, and what is asked of it, stand in bench/README.md.")]
 struct Arguments {
     /// Smaller stores and fewer rounds: a minute in all
     #[arg(long)]
@@ -53,7 +56,7 @@ struct Arguments {
     #[arg(long, value_name = "COUNT")]
     rounds: Option<usize>,
 
-    /// Where the stores are made; they are removed at the end
+    /// Where stores are made; they are removed at the end
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 
@@ -71,6 +74,14 @@ enum Name {
     Single,
     /// list_process_instance in a small and a large store
     Flat,
+    /// list_process_related_info, a page of 200
+    Related,
+    /// list_process_detail_by_ids, 200 processes
+    Details,
+    /// update_process_instance, 100 a call
+    Update,
+    /// delete_process_instance, 100 a call
+    Delete,
     /// Start, memory at rest
     Rest,
     /// Disk used per process
@@ -124,11 +135,23 @@ fn main() -> anyhow::Result<()> {
     if wanted(Name::List) {
         reads::list(&plan, &mut report)?;
     }
+    if wanted(Name::Related) {
+        reads::related(&plan, &mut report)?;
+    }
+    if wanted(Name::Details) {
+        reads::details(&plan, &mut report)?;
+    }
     if wanted(Name::Bulk) {
         writes::bulk(&plan, &mut report)?;
     }
     if wanted(Name::Single) {
         writes::single(&plan, &mut report)?;
+    }
+    if wanted(Name::Update) {
+        writes::update(&plan, &mut report)?;
+    }
+    if wanted(Name::Delete) {
+        writes::delete(&plan, &mut report)?;
     }
     if wanted(Name::Disk) {
         writes::disk(&plan, &mut report)?;

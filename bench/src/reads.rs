@@ -1,13 +1,17 @@
-//! list_process_instance: against bare handlers, and in a large store against a small one.
+//! Reads: list_process_instance, list_process_related_info and list_process_detail_by_ids against bare handlers, the first of them
+//! also in a large store against a small one.
 
 use crate::Plan;
+use crate::bare::open_reader;
+use crate::bare::read::{Ask, Details, List, Related};
 use crate::estate::{A_CALL, Estate, instances};
 use crate::figures::{Budget, Report, median};
 use crate::load::{Client, Until, request};
 use crate::server::{Kind, Running};
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use rollcall_app::estate::Size;
 use rollcall_store::sequence::{self, Sequence};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +21,7 @@ pub const CONNECTIONS: usize = 32;
 
 pub fn list_request(business: i64, instance: i64) -> Vec<u8> {
     let body = json!({"bk_biz_id": business, "service_instance_id": instance}).to_string();
-    request("/findmany/proc/process_instance", &body)
+    request("POST", List::PATH, &body)
 }
 
 /// A server and its client.
@@ -64,46 +68,126 @@ pub fn shuffle<T>(items: &mut [T]) {
     }
 }
 
-/// Requests a second at the native door beside handlers that do nothing else.
+/// A bare server beside ours.
+struct Other {
+    kind: Kind,
+    what: &'static str,
+    budget: Budget,
+}
+
+/// Requests a second at the native door, beside servers that do nothing else and answer the same bytes.
+fn compare(
+    plan: &Plan,
+    report: &mut Report,
+    name: &str,
+    file: &Path,
+    requests: Vec<Vec<u8>>,
+    others: &[Other],
+) -> anyhow::Result<()> {
+    let sample = requests.first().context("nothing is asked")?.clone();
+    let mut requests = requests;
+    shuffle(&mut requests);
+    let requests = Arc::new(requests);
+    let kinds = [Kind::Ours].into_iter().chain(others.iter().map(|other| other.kind));
+    let sides = kinds.map(|kind| Side::new(Running::start(kind, file)?));
+    let mut sides = sides.collect::<anyhow::Result<Vec<_>>>()?;
+    let answers = sides.iter_mut().map(|side| side.client.ask(&sample)).collect::<anyhow::Result<Vec<_>>>()?;
+    for (answer, other) in answers[1..].iter().zip(others) {
+        ensure!(*answer == answers[0], "{name}: {} answers other bytes", other.what);
+    }
+    let until = Until::Time(plan.round);
+    for round in 0..=plan.rounds {
+        // The first round only warms up.
+        for side in &mut sides {
+            side.round(&requests, until, round > 0)?;
+        }
+    }
+    let ours = &sides[0];
+    for (side, other) in sides[1..].iter().zip(others) {
+        let facts = json!({
+            "requests_per_s": median(&ours.rates), "of_the_other": median(&side.rates),
+            "server_cpu_us": median(&ours.cpu_us), "cpu_us_of_the_other": median(&side.cpu_us),
+            "answer_bytes": answers[0].len(),
+        });
+        let name = format!("{name}: requests/s to {}", other.what);
+        report.add(&name, "ratio", &ratios(&ours.rates, &side.rates), other.budget, facts);
+    }
+    Ok(())
+}
+
+/// The processes of an instance, beside the statement and beside constant bytes.
 pub fn list(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let file = plan.folder.join("list.sqlite");
     let estate = Estate::new(&file)?;
     let home = estate.home("list")?;
     let instances = estate.instances(home, 2000, 3)?;
     estate.close();
-    let mut requests: Vec<_> = instances.iter().map(|id| list_request(home.business, *id)).collect();
-    shuffle(&mut requests);
-    let requests = Arc::new(requests);
-    let start = |kind| Side::new(Running::start(kind, &file)?);
-    let (mut ours, mut statement, mut constant) = (start(Kind::Ours)?, start(Kind::Statement)?, start(Kind::Constant)?);
-    let sample = list_request(home.business, instances[0]);
-    let answers = [&mut ours, &mut statement, &mut constant].map(|side| side.client.ask(&sample));
-    let [ours_says, statement_says, constant_says] = answers;
-    let answer = ours_says?;
-    ensure!(answer == statement_says? && answer == constant_says?, "the servers answer different bytes");
-    let until = Until::Time(plan.round);
-    for round in 0..=plan.rounds {
-        // The first round only warms up.
-        for side in [&mut ours, &mut statement, &mut constant] {
-            side.round(&requests, until, round > 0)?;
+    let requests = instances.iter().map(|id| list_request(home.business, *id)).collect();
+    report.title("list_process_instance, 3 processes, native door, 32 connections");
+    let others = [
+        Other { kind: Kind::Statement, what: "axum with the statement", budget: Budget::AtLeast(0.75) },
+        Other { kind: Kind::Constant, what: "axum with constant bytes", budget: Budget::None },
+    ];
+    compare(plan, report, "list", &file, requests, &others)
+}
+
+/// Rows of a page of `related` and of `details`.
+const A_PAGE: usize = 200;
+
+/// Businesses of 2,000 processes each, on some hundred hosts; the processes of each.
+fn pages(file: &Path) -> anyhow::Result<Vec<(i64, Vec<i64>)>> {
+    const BUSINESSES: usize = 3;
+    let estate = Estate::new(file)?;
+    estate.generate(Size { processes: BUSINESSES * 10 * A_PAGE, businesses: BUSINESSES, per_instance: 3 })?;
+    estate.close();
+    let reader = open_reader(file)?;
+    let mut select = reader.prepare("SELECT business_id, id FROM process ORDER BY business_id, id")?;
+    let mut businesses: Vec<(i64, Vec<i64>)> = Vec::new();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for row in rows {
+        let (business, process) = row?;
+        match businesses.last_mut() {
+            Some((last, processes)) if *last == business => processes.push(process),
+            _ => businesses.push((business, vec![process])),
         }
     }
-    report.title("list_process_instance, 3 processes, native door, 32 connections");
-    let cpu = |side: &Side| median(&side.cpu_us);
-    let facts = |other: &Side| {
-        json!({
-            "requests_per_s": median(&ours.rates), "of_the_other": median(&other.rates),
-            "server_cpu_us": cpu(&ours), "cpu_us_of_the_other": cpu(other),
+    Ok(businesses)
+}
+
+/// A way with the business in it; the body has it once more, so that a bare server need not look into the path.
+fn in_business(path: &str, business: i64, body: &Value) -> Vec<u8> {
+    request("POST", &path.replace("{bk_biz_id}", &business.to_string()), &body.to_string())
+}
+
+/// Processes with all around them, page by page, beside the same statements.
+pub fn related(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let file = plan.folder.join("related.sqlite");
+    let requests = pages(&file)?.into_iter().flat_map(|(business, processes)| {
+        (0..processes.len() / A_PAGE).map(move |page| {
+            let body = json!({"bk_biz_id": business, "page": {"start": page * A_PAGE, "limit": A_PAGE}});
+            in_business(Related::PATH, business, &body)
         })
-    };
-    let against = [
-        ("list: requests/s to axum with the statement", &statement, Budget::AtLeast(0.75)),
-        ("list: requests/s to axum with constant bytes", &constant, Budget::None),
-    ];
-    for (name, other, budget) in against {
-        report.add(name, "ratio", &ratios(&ours.rates, &other.rates), budget, facts(other));
+    });
+    report.title("list_process_related_info, pages of 200 of 2,000 processes, native door, 32 connections");
+    let others = [Other { kind: Kind::Related, what: "axum with the statements", budget: Budget::AtLeast(0.5) }];
+    compare(plan, report, "related", &file, requests.collect(), &others)
+}
+
+/// Processes by their ids, beside the same statement.
+pub fn details(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let file = plan.folder.join("details.sqlite");
+    let mut requests = Vec::new();
+    for (business, mut processes) in pages(&file)? {
+        // From all over the business, not one beside the other.
+        shuffle(&mut processes);
+        requests.extend(processes.chunks_exact(A_PAGE).map(|ids| {
+            let body = json!({"bk_biz_id": business, "bk_process_ids": ids});
+            in_business(Details::PATH, business, &body)
+        }));
     }
-    Ok(())
+    report.title("list_process_detail_by_ids, 200 processes, native door, 32 connections");
+    let others = [Other { kind: Kind::Details, what: "axum with the statement", budget: Budget::AtLeast(0.5) }];
+    compare(plan, report, "details", &file, requests, &others)
 }
 
 /// How many businesses share the large store.
