@@ -29,6 +29,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
   cargo run --release -p rollcall-bench
   cargo run --release -p rollcall-bench -- --quick
   cargo run --release -p rollcall-bench -- --only list --only bulk
+  cargo run --release -p rollcall-bench -- --only flat --small small.sqlite --large large.sqlite
+
+`flat` asks stores that are there already when they are named. Both must have instances in common, as they have when `rollcall
+generate` made them with the same seed, businesses and processes of an instance:
+  rollcall generate --store sqlite:small.sqlite --processes 30000
+  rollcall generate --store sqlite:large.sqlite --processes 10000000
 
 The unavoidable part that each figure is measured against, and what is asked of it, stand in bench/README.md.")]
 struct Arguments {
@@ -51,6 +57,14 @@ struct Arguments {
     /// Processes in the large store of `flat`
     #[arg(long, value_name = "COUNT")]
     processes: Option<usize>,
+
+    /// Instead of making stores for `flat`: the file of a small one
+    #[arg(long, value_name = "FILE", requires = "large", conflicts_with = "processes")]
+    small: Option<PathBuf>,
+
+    /// Instead of making stores for `flat`: the file of a large one
+    #[arg(long, value_name = "FILE", requires = "small")]
+    large: Option<PathBuf>,
 
     /// Rounds of each measurement
     #[arg(long, value_name = "COUNT")]
@@ -108,6 +122,8 @@ struct Plan {
     rounds: usize,
     round: std::time::Duration,
     large: usize,
+    /// A small and a large one that are there already.
+    stores: Option<[PathBuf; 2]>,
     folder: PathBuf,
     rollcall: Option<PathBuf>,
 }
@@ -127,6 +143,7 @@ fn main() -> anyhow::Result<()> {
         rounds: arguments.rounds.unwrap_or(if quick { 5 } else { 11 }),
         round: std::time::Duration::from_millis(if quick { 500 } else { 1500 }),
         large: arguments.processes.unwrap_or(if quick { 100_000 } else { 1_000_000 }),
+        stores: arguments.small.zip(arguments.large).map(|(small, large)| [small, large]),
         folder: folder.path().to_owned(),
         rollcall: arguments.rollcall.or_else(rest::beside_this_program),
     };

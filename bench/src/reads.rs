@@ -11,9 +11,10 @@ use crate::server::{Kind, Running};
 use anyhow::{Context, ensure};
 use rollcall_app::estate::Size;
 use rollcall_store::sequence::{self, Sequence};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -194,66 +195,146 @@ pub fn details(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
 const BUSINESSES: usize = 100;
 const HOT: usize = 10_000;
 
+/// A service instance and its business.
+type Instance = (i64, i64);
+
+/// Two stores that have instances in common.
+struct Stores {
+    small: PathBuf,
+    large: PathBuf,
+    /// In both.
+    hot: Vec<Instance>,
+    /// In the large one, in no order.
+    all: Vec<Instance>,
+    /// Processes in each.
+    sizes: [i64; 2],
+}
+
 /// The same instances in a store that holds little else and in one that holds a hundred times more.
 pub fn flat(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
-    let hot = if plan.quick { HOT / 10 } else { HOT };
-    let batches = plan.large / A_CALL;
-    let (small, large) = (plan.folder.join("small.sqlite"), plan.folder.join("large.sqlite"));
-    // Businesses grow side by side: the instances of one lie scattered between those of all others.
-    let hot_batches = (hot / A_CALL).max(1);
-    let every = (batches / hot_batches).max(1);
-    let hot_ids = grow(&small, hot_batches * every, |batch| batch.is_multiple_of(every))?;
-    let begun = Instant::now();
-    let mut all = grow(&large, hot_batches * every, |_| true)?;
-    let took = begun.elapsed().as_secs_f64();
-    let bytes = std::fs::metadata(&large)?.len();
-    let requests = |ids: &[(i64, i64)]| {
+    let stores = match &plan.stores {
+        Some([small, large]) => Stores::given(plan, small, large)?,
+        None => Stores::made(plan, report)?,
+    };
+    let requests = |ids: &[Instance]| {
         let mut requests: Vec<_> = ids.iter().map(|(business, id)| list_request(*business, *id)).collect();
         shuffle(&mut requests);
         Arc::new(requests)
     };
-    let known: HashSet<_> = all.iter().collect();
-    ensure!(hot_ids.iter().all(|id| known.contains(id)), "the hot instances must be the same in both stores");
-    shuffle(&mut all);
-    let (hot_requests, any_requests) = (requests(&hot_ids), requests(&all[..all.len().min(200_000)]));
-    let mut in_small = Side::new(Running::start(Kind::Ours, &small)?)?;
-    let mut in_large = Side::new(Running::start(Kind::Ours, &large)?)?;
-    let mut anywhere = Side::new(Running::start(Kind::Ours, &large)?)?;
+    let (hot, any) = (requests(&stores.hot), requests(&stores.all));
+    let mut in_small = Side::new(Running::start(Kind::Ours, &stores.small)?)?;
+    let mut in_large = Side::new(Running::start(Kind::Ours, &stores.large)?)?;
+    let mut anywhere = Side::new(Running::start(Kind::Ours, &stores.large)?)?;
     for round in 0..=plan.rounds {
         let until = Until::Time(plan.round);
-        in_small.round(&hot_requests, until, round > 0)?;
-        in_large.round(&hot_requests, until, round > 0)?;
-        anywhere.round(&any_requests, until, round > 0)?;
+        in_small.round(&hot, until, round > 0)?;
+        in_large.round(&hot, until, round > 0)?;
+        anywhere.round(&any, until, round > 0)?;
     }
-    let count = all.len();
-    report
-        .title(&format!("list_process_instance in stores of {} and {count} processes, 32 connections", hot_ids.len()));
-    let facts = |large: &Side| {
+    let [small, large] = stores.sizes;
+    report.title(&format!("list_process_instance in stores of {small} and {large} processes, 32 connections"));
+    let facts = |side: &Side, instances: usize| {
         json!({
-            "requests_per_s_small": median(&in_small.rates), "requests_per_s_large": median(&large.rates),
-            "processes_small": hot_ids.len(), "processes_large": count,
+            "requests_per_s_small": median(&in_small.rates), "requests_per_s_large": median(&side.rates),
+            "server_cpu_us_small": median(&in_small.cpu_us), "server_cpu_us_large": median(&side.cpu_us),
+            "processes_small": small, "processes_large": large, "instances": instances,
         })
     };
-    let times = |large: &Side| ratios(&in_small.rates, &large.rates);
+    let times = |side: &Side| ratios(&in_small.rates, &side.rates);
     report.add(
         "flat: time of hot instances, large to small",
         "ratio",
         &times(&in_large),
         Budget::AtMost(1.25),
-        facts(&in_large),
+        facts(&in_large, stores.hot.len()),
     );
-    report.add("flat: time of random instances", "ratio", &times(&anywhere), Budget::None, facts(&anywhere));
-    #[expect(clippy::cast_precision_loss, reason = "sizes for people")]
-    let (per_second, per_process) = (count as f64 / took, bytes as f64 / count as f64);
-    report.add("large store: instances made a second", "1/s", &[per_second], Budget::None, json!({"seconds": took}));
-    let size = json!({"bytes": bytes, "what": "one process, its service instance, their events and audit"});
-    report.add("large store: bytes of an instance of 1 process", "bytes", &[per_process], Budget::None, size);
+    let facts = facts(&anywhere, stores.all.len());
+    report.add("flat: time of random instances", "ratio", &times(&anywhere), Budget::None, facts);
     Ok(())
+}
+
+impl Stores {
+    fn hot_count(plan: &Plan) -> usize {
+        if plan.quick { HOT / 10 } else { HOT }
+    }
+
+    fn new(small: &Path, large: &Path, hot: Vec<Instance>, mut all: Vec<Instance>) -> anyhow::Result<Self> {
+        ensure!(!hot.is_empty(), "the two stores have no service instance with the same processes in common");
+        shuffle(&mut all);
+        all.truncate(200_000);
+        let sizes = [count_processes(&open_reader(small)?)?, count_processes(&open_reader(large)?)?];
+        Ok(Self { small: small.to_owned(), large: large.to_owned(), hot, all, sizes })
+    }
+
+    /// Stores of which the large one has the hot instances scattered between all others.
+    fn made(plan: &Plan, report: &mut Report) -> anyhow::Result<Self> {
+        let batches = plan.large / A_CALL;
+        let (small, large) = (plan.folder.join("small.sqlite"), plan.folder.join("large.sqlite"));
+        // Businesses grow side by side: the instances of one lie scattered between those of all others.
+        let hot_batches = (Self::hot_count(plan) / A_CALL).max(1);
+        let every = (batches / hot_batches).max(1);
+        let hot = grow(&small, hot_batches * every, |batch| batch.is_multiple_of(every))?;
+        let begun = Instant::now();
+        let all = grow(&large, hot_batches * every, |_| true)?;
+        let (took, bytes) = (begun.elapsed().as_secs_f64(), std::fs::metadata(&large)?.len());
+        let known: HashSet<_> = all.iter().collect();
+        ensure!(hot.iter().all(|id| known.contains(id)), "the hot instances must be the same in both stores");
+        #[expect(clippy::cast_precision_loss, reason = "sizes for people")]
+        let (per_second, per_process) = (all.len() as f64 / took, bytes as f64 / all.len() as f64);
+        report.title("a large store, made in one process");
+        report.add(
+            "large store: instances made a second",
+            "1/s",
+            &[per_second],
+            Budget::None,
+            json!({"seconds": took}),
+        );
+        let size = json!({"bytes": bytes, "what": "one process, its service instance, their events and audit"});
+        report.add("large store: bytes of an instance of 1 process", "bytes", &[per_process], Budget::None, size);
+        Self::new(&small, &large, hot, all)
+    }
+
+    /// Stores that are there already. The hot instances are any of the small one that are in the large one too, with the same processes.
+    fn given(plan: &Plan, small: &Path, large: &Path) -> anyhow::Result<Self> {
+        let readers = [open_reader(small)?, open_reader(large)?];
+        let mut candidates = instances_of(&readers[0])?;
+        shuffle(&mut candidates);
+        let mut hot = Vec::with_capacity(Self::hot_count(plan));
+        for instance in candidates {
+            if hot.len() == hot.capacity() {
+                break;
+            }
+            let [here, there] = [names_of(&readers[0], instance)?, names_of(&readers[1], instance)?];
+            if !here.is_empty() && here == there {
+                hot.push(instance);
+            }
+        }
+        Self::new(small, large, hot, instances_of(&readers[1])?)
+    }
+}
+
+fn count_processes(reader: &Connection) -> anyhow::Result<i64> {
+    Ok(reader.query_row("SELECT count(*) FROM process", [], |row| row.get(0))?)
+}
+
+fn instances_of(reader: &Connection) -> anyhow::Result<Vec<Instance>> {
+    let mut select = reader.prepare("SELECT business_id, id FROM service_instance")?;
+    let instances = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(instances.collect::<Result<_, _>>()?)
+}
+
+/// The processes of an instance by name and id.
+fn names_of(reader: &Connection, (business, instance): Instance) -> anyhow::Result<Vec<(String, i64)>> {
+    let mut select = reader.prepare_cached(
+        "SELECT name, id FROM process WHERE business_id = ?1 AND service_instance_id = ?2 ORDER BY name",
+    )?;
+    let names = select.query_map((business, instance), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(names.collect::<Result<_, _>>()?)
 }
 
 /// Fills a store, batch by batch of [`A_CALL`] instances with one process each, business after business. Batches that are not
 /// `wanted` only use up their ids. Answers business and instance of each that was made.
-fn grow(file: &Path, batches: usize, wanted: impl Fn(usize) -> bool) -> anyhow::Result<Vec<(i64, i64)>> {
+fn grow(file: &Path, batches: usize, wanted: impl Fn(usize) -> bool) -> anyhow::Result<Vec<Instance>> {
     const TOGETHER: usize = 20;
     let estate = Estate::new(file)?;
     let homes: Vec<_> =
