@@ -1,13 +1,16 @@
 //! Stores to measure on, made by the operations themselves, many in a transaction: rows are what a server would have stored,
 //! byte for byte.
 
+use crate::recording::{Asked, Recording};
 use crate::server::{now, zone};
+use anyhow::Context as _;
 use rollcall_app::access::Access;
 use rollcall_app::calls::{Calls, object};
+use rollcall_app::estate::{Estate as Generated, Size};
 use rollcall_app::{Caller, Context, Limits, OpError, Operation};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
-use rollcall_domain::json::{Json, Object};
-use rollcall_domain::service_instance::NewServiceInstance;
+use rollcall_domain::json::{Json, Limits as JsonLimits, Object, parse};
+use rollcall_domain::service_instance::{MAX_PROCESSES_PER_CALL, NewServiceInstance};
 use rollcall_store::postgres::Postgres;
 use rollcall_store::postgres::address::{Address, Beside};
 use rollcall_store::sequence::{self, Sequence};
@@ -18,6 +21,9 @@ use std::sync::Arc;
 
 /// The most instances a call makes.
 pub const A_CALL: usize = 100;
+
+/// As long as those of a server.
+const REQUEST: &str = "cc0000benchbenchbenchbench";
 
 /// A place for instances: a host in a module of a business.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +52,12 @@ pub struct Estate {
 }
 
 impl Estate {
-    /// An empty store with the built-in data.
+    /// A store with the built-in data and whatever is there already.
     pub fn new(place: &Path) -> anyhow::Result<Self> {
         let zone = zone()?;
         let store = Store::new(engine(place, None)?, TimeLimits::default());
         let caller =
-            Caller { user: "bench".into(), verified: true, app_code: String::new(), request_id: "cc0000bench".into() };
+            Caller { user: "bench".into(), verified: true, app_code: String::new(), request_id: REQUEST.into() };
         let context = Context {
             caller,
             now: now(),
@@ -76,6 +82,28 @@ impl Estate {
         done.map_err(|error| anyhow::anyhow!("{error:?}"))
     }
 
+    /// What a call does, with this body and all its path variables in it. It is done.
+    pub fn record(&self, name: &'static str, body: &str) -> anyhow::Result<Vec<Asked>> {
+        let body = parse(body.as_bytes(), JsonLimits::default()).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+        let fields = body.as_object().context("the body of a call is an object")?.clone();
+        let (operations, context) = (self.operations.clone(), self.context.clone());
+        let done = self.store.write_blocking(move |tx| {
+            let mut recording = Recording::of(tx);
+            Calls::new(&operations, &context, &mut recording).call(name, fields.clone())?;
+            Ok::<_, OpError>(recording.asked)
+        });
+        done.map_err(|error| anyhow::anyhow!("{name}: {error:?}"))
+    }
+
+    /// Businesses, hosts and instances as `rollcall generate` makes them.
+    pub fn generate(&self, size: Size) -> anyhow::Result<()> {
+        let mut generated = Generated::new(size, 1);
+        while !generated.is_complete() {
+            generated = self.write(move |calls| generated.grown(calls))?;
+        }
+        Ok(())
+    }
+
     /// A business with a module and a host in it.
     pub fn home(&self, name: &str) -> anyhow::Result<Home> {
         let name = name.to_owned();
@@ -94,7 +122,7 @@ impl Estate {
     pub fn instances(&self, home: Home, count: usize, processes: usize) -> anyhow::Result<Vec<i64>> {
         let mut ids = Vec::with_capacity(count);
         while ids.len() < count {
-            let some = (count - ids.len()).min(A_CALL);
+            let some = (count - ids.len()).min(A_CALL).min(MAX_PROCESSES_PER_CALL / processes);
             ids.extend(self.write(move |calls| instances(calls, home, some, processes))?);
         }
         Ok(ids)
@@ -132,8 +160,12 @@ impl Estate {
 
 /// One call of create_service_instance.
 pub fn instances(calls: &mut Calls<'_>, home: Home, count: usize, processes: usize) -> Result<Vec<i64>, OpError> {
-    let processes: Vec<_> = (0..processes).map(|i| fields(&format!("process-{i}"), i)).collect();
+    let processes: Vec<_> = (0..processes).map(|i| fields(&process_name(i), i)).collect();
     calls.instances(home.business, home.module, vec![(home.host, processes); count])
+}
+
+fn process_name(number: usize) -> String {
+    format!("process-{number}")
 }
 
 /// A process as filled in as the one of the documents.
@@ -164,4 +196,12 @@ fn fields(name: &str, number: usize) -> Object {
 /// A process of a request.
 pub fn entry(name: &str, number: usize) -> String {
     format!("{{\"process_info\":{}}}", Json::Object(fields(name, number)))
+}
+
+/// A process of an update: the one of this number in its instance, with another description.
+pub fn changed(id: i64, number: usize, description: &str) -> Json {
+    let mut fields = fields(&process_name(number), number);
+    fields.insert("bk_process_id", id.into());
+    fields.insert("description", description.into());
+    Json::Object(fields)
 }

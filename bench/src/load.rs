@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A POST at the native door.
-pub fn request(path: &str, body: &str) -> Vec<u8> {
+/// A request at the native door.
+pub fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /api/v3{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nBK_User: bench\r\nHTTP_BLUEKING_SUPPLIER_ID: 0\r\n\
+        "{method} /api/v3{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nBK_User: bench\r\nHTTP_BLUEKING_SUPPLIER_ID: 0\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -10,6 +10,7 @@ mod figures;
 mod load;
 mod postgres;
 mod reads;
+mod recording;
 mod rest;
 mod server;
 mod writes;
@@ -27,7 +28,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(after_help = "Examples:
   cargo run --release -p rollcall-bench
   cargo run --release -p rollcall-bench -- --quick
-  cargo run --release -p rollcall-bench -- --only list --only bulk")]
+  cargo run --release -p rollcall-bench -- --only list --only bulk
+  cargo run --release -p rollcall-bench -- --only flat --small small.sqlite --large large.sqlite
+
+`flat` asks stores that are there already when they are named. Both must have instances in common, as they have when `rollcall
+generate` made them with the same seed, businesses and processes of an instance:
+  rollcall generate --store sqlite:small.sqlite --processes 30000
+  rollcall generate --store sqlite:large.sqlite --processes 10000000
+
+The unavoidable part that each figure is measured against, and what is asked of it, stand in bench/README.md.")]
 struct Arguments {
     /// Smaller stores and fewer rounds: a minute in all
     #[arg(long)]
@@ -49,11 +58,19 @@ struct Arguments {
     #[arg(long, value_name = "COUNT")]
     processes: Option<usize>,
 
+    /// Instead of making stores for `flat`: the file of a small one
+    #[arg(long, value_name = "FILE", requires = "large", conflicts_with = "processes")]
+    small: Option<PathBuf>,
+
+    /// Instead of making stores for `flat`: the file of a large one
+    #[arg(long, value_name = "FILE", requires = "small")]
+    large: Option<PathBuf>,
+
     /// Rounds of each measurement
     #[arg(long, value_name = "COUNT")]
     rounds: Option<usize>,
 
-    /// Where the stores are made; they are removed at the end
+    /// Where stores are made; they are removed at the end
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 
@@ -71,6 +88,14 @@ enum Name {
     Single,
     /// list_process_instance in a small and a large store
     Flat,
+    /// list_process_related_info, a page of 200
+    Related,
+    /// list_process_detail_by_ids, 200 processes
+    Details,
+    /// update_process_instance, 100 a call
+    Update,
+    /// delete_process_instance, 100 a call
+    Delete,
     /// Start, memory at rest
     Rest,
     /// Disk used per process
@@ -97,6 +122,8 @@ struct Plan {
     rounds: usize,
     round: std::time::Duration,
     large: usize,
+    /// A small and a large one that are there already.
+    stores: Option<[PathBuf; 2]>,
     folder: PathBuf,
     rollcall: Option<PathBuf>,
 }
@@ -116,6 +143,7 @@ fn main() -> anyhow::Result<()> {
         rounds: arguments.rounds.unwrap_or(if quick { 5 } else { 11 }),
         round: std::time::Duration::from_millis(if quick { 500 } else { 1500 }),
         large: arguments.processes.unwrap_or(if quick { 100_000 } else { 1_000_000 }),
+        stores: arguments.small.zip(arguments.large).map(|(small, large)| [small, large]),
         folder: folder.path().to_owned(),
         rollcall: arguments.rollcall.or_else(rest::beside_this_program),
     };
@@ -124,11 +152,23 @@ fn main() -> anyhow::Result<()> {
     if wanted(Name::List) {
         reads::list(&plan, &mut report)?;
     }
+    if wanted(Name::Related) {
+        reads::related(&plan, &mut report)?;
+    }
+    if wanted(Name::Details) {
+        reads::details(&plan, &mut report)?;
+    }
     if wanted(Name::Bulk) {
         writes::bulk(&plan, &mut report)?;
     }
     if wanted(Name::Single) {
         writes::single(&plan, &mut report)?;
+    }
+    if wanted(Name::Update) {
+        writes::update(&plan, &mut report)?;
+    }
+    if wanted(Name::Delete) {
+        writes::delete(&plan, &mut report)?;
     }
     if wanted(Name::Disk) {
         writes::disk(&plan, &mut report)?;

@@ -2,7 +2,8 @@
 //! HTTP, JSON and rules, over as many connections as our server has; and against the embedded store.
 
 use crate::Plan;
-use crate::bare::{Place, statement};
+use crate::bare::statement;
+use crate::bare::write::Place;
 use crate::estate::Estate;
 use crate::figures::{Budget, Report, median};
 use crate::load::{Client, Until};

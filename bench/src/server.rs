@@ -1,6 +1,7 @@
 //! The servers that are measured, each in a process of its own: this program started again. Ours, and the bare ones beside it.
 
 use crate::bare;
+use crate::bare::read::{Ask, Details, List, Related};
 use anyhow::{Context, bail};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -26,11 +27,13 @@ pub enum Kind {
     Ours,
     /// An axum handler that runs the statement of list_process_instance and splices what it answers.
     Statement,
-    /// An axum handler that answers the same bytes every time.
+    /// An axum handler that answers the same bytes of list_process_instance every time.
     Constant,
+    /// As `Statement`, of list_process_related_info.
+    Related,
+    /// As `Statement`, of list_process_detail_by_ids.
+    Details,
 }
-
-const LIST_PATH: &str = "/findmany/proc/process_instance";
 
 /// A running server; it ends when this is dropped.
 pub struct Running {
@@ -102,32 +105,25 @@ pub fn serve(kind: Kind, store: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
     let metrics = Arc::new(Metrics::new());
-    // Not on a thread that drives other tasks: it waits for the store.
-    let ours = match kind {
-        Kind::Ours => Some(Store::new(crate::estate::engine(store, Some(metrics.writer()))?, TimeLimits::default())),
-        _ => None,
+    // Not on a thread that drives other tasks: they wait for the store.
+    let router = match kind {
+        Kind::Ours => {
+            let store = Store::new(crate::estate::engine(store, Some(metrics.writer()))?, TimeLimits::default());
+            return runtime.block_on(async {
+                let mut settings = Settings::new(listen);
+                settings.dev = true;
+                let server = Server::bind(settings, store, zone()?, metrics, Arc::new(now)).await?;
+                tell(server.local_addr())?;
+                server.run(stopped).await;
+                Ok(())
+            });
+        }
+        Kind::Statement => by_statements::<List>(store)?,
+        Kind::Related => by_statements::<Related>(store)?,
+        Kind::Details => by_statements::<Details>(store)?,
+        Kind::Constant => constant(store)?,
     };
     runtime.block_on(async {
-        if let Some(store) = ours {
-            let mut settings = Settings::new(listen);
-            settings.dev = true;
-            let server = Server::bind(settings, store, zone()?, metrics, Arc::new(now)).await?;
-            tell(server.local_addr())?;
-            server.run(stopped).await;
-            return Ok(());
-        }
-        let router = match kind {
-            Kind::Statement => {
-                let list = Arc::new(List { file: store.to_owned(), sql: bare::list_statement()? });
-                Router::new().route(&format!("/api/v3{LIST_PATH}"), post(list_by_statement)).with_state(list)
-            }
-            _ => {
-                let list = List { file: store.to_owned(), sql: bare::list_statement()? };
-                let instance = bare::some_instance(&list.file)?;
-                let answer: Arc<str> = list.answer(&instance)?.into();
-                Router::new().route(&format!("/api/v3{LIST_PATH}"), post(list_constant)).with_state(answer)
-            }
-        };
         let listener = tokio::net::TcpListener::bind(listen).await?;
         tell(listener.local_addr()?)?;
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
@@ -144,41 +140,47 @@ fn tell(address: SocketAddr) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// What list_process_instance is asked.
-#[derive(serde::Deserialize)]
-pub struct Ask {
-    pub bk_biz_id: i64,
-    pub service_instance_id: i64,
-}
-
-struct List {
+/// Where the answers of a bare server come from.
+struct Source {
     file: PathBuf,
-    sql: String,
+    statements: Vec<String>,
 }
 
 thread_local! {
     static READER: RefCell<Option<rusqlite::Connection>> = const { RefCell::new(None) };
 }
 
-impl List {
-    fn answer(&self, ask: &Ask) -> anyhow::Result<String> {
+impl Source {
+    fn new<A: Ask>(store: &Path) -> anyhow::Result<Self> {
+        Ok(Self { file: store.to_owned(), statements: A::statements(store)? })
+    }
+
+    fn answer(&self, ask: &impl Ask) -> anyhow::Result<String> {
         READER.with_borrow_mut(|reader| {
             if reader.is_none() {
                 *reader = Some(bare::open_reader(&self.file)?);
             }
             let Some(reader) = reader else { bail!("no connection") };
-            let mut statement = reader.prepare_cached(&self.sql)?;
-            bare::list(&mut statement, ask)
+            ask.answer(reader, &self.statements)
         })
     }
 }
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json; charset=utf-8")];
 
-async fn list_by_statement(State(list): State<Arc<List>>, Json(ask): Json<Ask>) -> impl IntoResponse {
-    (JSON, list.answer(&ask).unwrap_or_else(|error| error.to_string()))
+fn by_statements<A: Ask>(store: &Path) -> anyhow::Result<Router> {
+    async fn answer<A: Ask>(State(source): State<Arc<Source>>, Json(ask): Json<A>) -> impl IntoResponse {
+        (JSON, source.answer(&ask).unwrap_or_else(|error| error.to_string()))
+    }
+    let source = Arc::new(Source::new::<A>(store)?);
+    Ok(Router::new().route(&format!("/api/v3{}", A::PATH), post(answer::<A>)).with_state(source))
 }
 
-async fn list_constant(State(answer): State<Arc<str>>, Json(_): Json<Ask>) -> impl IntoResponse {
-    (JSON, answer.to_string())
+fn constant(store: &Path) -> anyhow::Result<Router> {
+    async fn answer(State(answer): State<Arc<str>>, Json(_): Json<List>) -> impl IntoResponse {
+        (JSON, answer.to_string())
+    }
+    let instance = bare::read::some_instance(&bare::open_reader(store)?)?;
+    let bytes: Arc<str> = Source::new::<List>(store)?.answer(&instance)?.into();
+    Ok(Router::new().route(&format!("/api/v3{}", List::PATH), post(answer)).with_state(bytes))
 }

@@ -1,64 +1,73 @@
-//! create_process_instance: against loops that insert the same rows, and what it leaves on disk.
+//! create_process_instance, update_process_instance and delete_process_instance: against loops that change the same rows, and what
+//! they leave on disk.
 
 use crate::Plan;
-use crate::bare::{Place, Writer};
-use crate::estate::{Estate, Home, entry};
+use crate::bare::open_reader;
+use crate::bare::write::{Call, Deleted, Place, Updated, Writer};
+use crate::estate::{Estate, Home, changed, entry};
 use crate::figures::{Budget, Report, median};
 use crate::load::{Client, Round, Until, request};
+use crate::recording::Asked;
 use crate::server::{Kind, Running};
 use anyhow::Context;
+use rollcall_app::calls::object;
+use rollcall_domain::json::Json;
+use rusqlite::Connection;
 use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Processes in a call of `bulk`.
+/// Processes in a call of `bulk`, `update` and `delete`.
 pub const A_CALL: usize = 100;
+/// Connections of `bulk`, `update` and `delete`.
+const CONNECTIONS: [usize; 2] = [1, 8];
 /// Clients of `single`.
 pub const CLIENTS: usize = 64;
 /// The most requests in one commit, as the store has it.
 const GROUP: usize = 256;
 
-fn create_request(business: i64, instance: i64, processes: &[String]) -> Vec<u8> {
+fn create_body(business: i64, instance: i64, processes: &[String]) -> String {
     let processes = processes.join(",");
-    let body = format!("{{\"bk_biz_id\":{business},\"service_instance_id\":{instance},\"processes\":[{processes}]}}");
-    request("/create/proc/process_instance", &body)
+    format!("{{\"bk_biz_id\":{business},\"service_instance_id\":{instance},\"processes\":[{processes}]}}")
+}
+
+fn bulk_body(home: Home, instance: i64) -> String {
+    let processes: Vec<_> = (0..A_CALL).map(|i| entry(&format!("process-{i:03}"), i)).collect();
+    create_body(home.business, instance, &processes)
+}
+
+fn single_body(home: Home, place: &Place) -> String {
+    let name = place.name.as_deref().unwrap_or("process");
+    create_body(home.business, place.instance, &[entry(name, 0)])
+}
+
+fn create_request(body: &str) -> Vec<u8> {
+    request("POST", "/create/proc/process_instance", body)
 }
 
 pub fn bulk_request(home: Home, instance: i64) -> Vec<u8> {
-    let processes: Vec<_> = (0..A_CALL).map(|i| entry(&format!("process-{i:03}"), i)).collect();
-    create_request(home.business, instance, &processes)
+    create_request(&bulk_body(home, instance))
 }
 
 pub fn single_request(home: Home, place: &Place) -> Vec<u8> {
-    let name = place.name.as_deref().unwrap_or("process");
-    create_request(home.business, place.instance, &[entry(name, 0)])
+    create_request(&single_body(home, place))
 }
 
-/// Two equal stores, in each of which one call has stored its rows: one for our server, one for the bare loop.
+/// Two equal stores: one for our server, one for the bare loop.
 struct Pair {
-    home: Home,
-    /// Without processes.
-    instances: Vec<i64>,
     ours: Running,
     bare: Writer,
     files: [PathBuf; 2],
 }
 
 impl Pair {
-    fn new(plan: &Plan, name: &str, instances: usize, first: impl Fn(Home, i64) -> Vec<u8>) -> anyhow::Result<Self> {
-        let file = plan.folder.join(format!("{name}.sqlite"));
-        let (home, mut instances) = store(&file, instances + 1)?;
-        let sample = instances.remove(0);
-        let ours = Running::start(Kind::Ours, &file)?;
-        Client::connect(ours.address, 1)?.ask(&first(home, sample))?;
-        drop(ours);
-        let copy = plan.folder.join(format!("{name}-bare.sqlite"));
+    /// From a store that nobody has open, and what one call did in it.
+    fn new(file: PathBuf, asked: Vec<Asked>) -> anyhow::Result<Self> {
+        let copy = file.with_extension("bare.sqlite");
         std::fs::copy(&file, &copy)?;
-        let bare = Writer::open(&copy, sample)?;
-        let ours = Running::start(Kind::Ours, &file)?;
-        Ok(Self { home, instances, ours, bare, files: [file, copy] })
+        Ok(Self { ours: Running::start(Kind::Ours, &file)?, bare: Writer::open(&copy, asked)?, files: [file, copy] })
     }
 
     /// One round of both sides; who begins changes from round to round. What one has left to be written is on disk before the
@@ -87,6 +96,34 @@ impl Pair {
         }
         let ours = our_time.context("of two turns one is ours")?;
         Ok(Sides { ours, cpu, bare: bare_time })
+    }
+
+    /// Rounds of calls with [`A_CALL`] processes each, so many at a time. `next` makes those of a round: requests for our server
+    /// and calls for the bare loop.
+    fn rounds<C: Call>(
+        &mut self,
+        plan: &Plan,
+        report: &mut Report,
+        name: &str,
+        mut next: impl FnMut(usize) -> (Vec<Vec<u8>>, Vec<C>),
+    ) -> anyhow::Result<()> {
+        let mut clients = Vec::new();
+        for connections in CONNECTIONS {
+            clients.push((connections, Client::connect(self.ours.address, connections)?, Rates::default()));
+        }
+        for round in 0..=plan.rounds {
+            for (_, client, rates) in &mut clients {
+                let (requests, calls) = next(round);
+                let sides = self.round(round, client, requests, |bare| bare.run(&calls))?;
+                if round > 0 {
+                    rates.add(calls.len() * A_CALL, &sides);
+                }
+            }
+        }
+        for (connections, _, rates) in &clients {
+            rates.report(report, &format!("{name}: processes/s, connections: {connections}"), *connections);
+        }
+        Ok(())
     }
 }
 
@@ -135,43 +172,35 @@ impl Rates {
 
 /// 100 a call, against one durable transaction per 100.
 pub fn bulk(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
-    const MANY: usize = 8;
     let calls = if plan.quick { 40 } else { 100 };
-    let needed = 4 * calls * (plan.rounds + 1);
-    let mut pair = Pair::new(plan, "bulk", needed, bulk_request)?;
-    let (home, instances) = (pair.home, std::mem::take(&mut pair.instances));
-    let mut fresh = instances.into_iter();
-    let mut clients = Vec::new();
-    for connections in [1, MANY] {
-        clients.push((connections, Client::connect(pair.ours.address, connections)?, Rates::default()));
-    }
-    for round in 0..=plan.rounds {
-        for (_, client, rates) in &mut clients {
-            let places: Vec<_> = fresh.by_ref().take(calls).map(|instance| Place { instance, name: None }).collect();
-            let requests: Vec<_> = fresh.by_ref().take(calls).map(|instance| bulk_request(home, instance)).collect();
-            let sides = pair.round(round, client, requests, |bare| bare.run(&places))?;
-            if round > 0 {
-                rates.add(calls * A_CALL, &sides);
-            }
-        }
-    }
+    let file = plan.folder.join("bulk.sqlite");
+    let estate = Estate::new(&file)?;
+    let home = estate.home("writes")?;
+    let instances = estate.empty_instances(home, 1 + 2 * CONNECTIONS.len() * calls * (plan.rounds + 1))?;
+    let asked = estate.record("create_process_instance", &bulk_body(home, instances[0]))?;
+    estate.close();
+    let mut fresh = instances.into_iter().skip(1);
     report.title("create_process_instance, 100 a call, native door, to a loop with one durable transaction per 100");
-    for (connections, _, rates) in &clients {
-        rates.report(report, &format!("bulk: processes/s, connections: {connections}"), *connections);
-    }
-    Ok(())
+    Pair::new(file, asked)?.rounds(plan, report, "bulk", |_| {
+        let places: Vec<_> = fresh.by_ref().take(calls).map(|instance| Place { instance, name: None }).collect();
+        (fresh.by_ref().take(calls).map(|instance| bulk_request(home, instance)).collect(), places)
+    })
 }
 
 /// 1 a call from many clients, against a loop with group commit.
 pub fn single(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let calls = if plan.quick { 2_000 } else { 8_000 };
+    let file = plan.folder.join("single.sqlite");
+    let estate = Estate::new(&file)?;
+    let home = estate.home("writes")?;
     // Three processes on each in the end.
-    let places = calls * (plan.rounds + 1) / 3;
-    let first = |home, instance| single_request(home, &Place { instance, name: Some("sample".into()) });
-    let mut pair = Pair::new(plan, "single", places, first)?;
-    let (home, instances) = (pair.home, std::mem::take(&mut pair.instances));
+    let instances = estate.empty_instances(home, 1 + calls * (plan.rounds + 1) / 3)?;
+    let sample = Place { instance: instances[0], name: Some("sample".into()) };
+    let asked = estate.record("create_process_instance", &single_body(home, &sample))?;
+    estate.close();
+    let mut pair = Pair::new(file, asked)?;
     let mut client = Client::connect(pair.ours.address, CLIENTS)?;
-    let mut places = instances.iter().cycle().zip(0..);
+    let mut places = instances[1..].iter().cycle().zip(0..);
     let mut rates = Rates::default();
     for round in 0..=plan.rounds {
         let places: Vec<_> = places
@@ -188,6 +217,79 @@ pub fn single(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     report.title("create_process_instance, 1 a call, native door, to a loop with group commit");
     rates.report(report, "single: processes/s, 64 clients", CLIENTS);
     Ok(())
+}
+
+/// Makes a store of instances with one process more than a call names, and records a call on the first of them. Answers the processes
+/// to name of each of the others.
+fn filled(
+    file: &Path,
+    instances: usize,
+    name: &'static str,
+    body: impl Fn(Home, &[i64]) -> String,
+) -> anyhow::Result<(Home, Vec<Vec<i64>>, Vec<Asked>)> {
+    let estate = Estate::new(file)?;
+    let home = estate.home("writes")?;
+    let instances = estate.instances(home, instances, A_CALL + 1)?;
+    let mut processes = first_processes(&open_reader(file)?, home.business, &instances)?;
+    let asked = estate.record(name, &body(home, &processes.remove(0)))?;
+    estate.close();
+    Ok((home, processes, asked))
+}
+
+/// As many processes of each of these instances as a call names.
+fn first_processes(reader: &Connection, business: i64, instances: &[i64]) -> anyhow::Result<Vec<Vec<i64>>> {
+    let mut select = reader.prepare(&format!(
+        "SELECT id FROM process WHERE business_id = ?1 AND service_instance_id = ?2 ORDER BY id LIMIT {A_CALL}"
+    ))?;
+    let processes = instances.iter().map(|instance| {
+        let ids = select.query_map((business, instance), |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    });
+    processes.collect()
+}
+
+fn update_body(home: Home, processes: &[i64], description: &str) -> String {
+    let entries = processes.iter().enumerate().map(|(number, id)| changed(*id, number, description));
+    let body = [("bk_biz_id", home.business.into()), ("processes", Json::List(entries.collect()))];
+    Json::Object(object(body)).to_string()
+}
+
+/// Processes with another description, 100 a call, against one durable transaction per 100.
+pub fn update(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let calls = if plan.quick { 40 } else { 100 };
+    let file = plan.folder.join("update.sqlite");
+    let (home, processes, asked) = filled(&file, calls + 1, "update_process_instance", |home, processes| {
+        update_body(home, processes, "recorded")
+    })?;
+    let mut number = 0;
+    report.title("update_process_instance, 100 a call, native door, to a loop with one durable transaction per 100");
+    Pair::new(file, asked)?.rounds(plan, report, "update", |_| {
+        number += 1;
+        let description = format!("update {number}");
+        let request = |processes: &Vec<i64>| {
+            request("PUT", "/update/proc/process_instance", &update_body(home, processes, &description))
+        };
+        (processes.iter().map(request).collect(), processes.iter().map(|ids| Updated(ids)).collect())
+    })
+}
+
+fn delete_body(home: Home, processes: &[i64]) -> String {
+    json!({"bk_biz_id": home.business, "process_instance_ids": processes}).to_string()
+}
+
+/// All processes of an instance but one, 100 a call, against one durable transaction per 100.
+pub fn delete(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let calls = if plan.quick { 20 } else { 40 };
+    let file = plan.folder.join("delete.sqlite");
+    let count = 1 + CONNECTIONS.len() * calls * (plan.rounds + 1);
+    let (home, processes, asked) = filled(&file, count, "delete_process_instance", delete_body)?;
+    let mut rounds = processes.chunks(calls);
+    report.title("delete_process_instance, 100 a call, native door, to a loop with one durable transaction per 100");
+    Pair::new(file, asked)?.rounds(plan, report, "delete", |_| {
+        let some = rounds.next().unwrap_or_default();
+        let request = |ids: &Vec<i64>| request("DELETE", "/delete/proc/process_instance", &delete_body(home, ids));
+        (some.iter().map(request).collect(), some.iter().map(|ids| Deleted(ids)).collect())
+    })
 }
 
 /// What a process takes on disk with all that is stored for it.

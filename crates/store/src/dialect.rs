@@ -7,6 +7,7 @@
 //! | `{has column $n}` | the column contains the text, its case counting; "" is in every text |
 //! | `{selected $n}` | the `labels` of a service instance meet the selectors in a JSON text, see [`rollcall_domain::label`] |
 //! | `{for update}` | at the end of a query: nobody else changes these rows until the end of the transaction |
+//! | `{by id}` | behind a table whose rows are named by their ids: SQLite would rather read an index through the whole business |
 //! | `{only postgres}` | at the beginning: elsewhere the statement does nothing |
 //! | `{service_instance_locator}` | the table that tells the business of a service instance by its id |
 //! | `{published_event}` | the events whose position is final, with it as `position` |
@@ -164,6 +165,8 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     let fixed = |sqlite: &str, postgres: &str| Some(pick(sqlite.to_owned(), postgres.to_owned()));
     match mark {
         "for update" => fixed("", "FOR UPDATE"),
+        // It takes a list for longer than a business. The primary key is no index in this sense, so it is what is left.
+        "by id" => fixed("NOT INDEXED", ""),
         "service_instance_locator" => fixed("service_instance", "service_instance_locator"),
         "published_event" => Some(pick(
             "(SELECT id AS position, event.* FROM event)".to_owned(),
@@ -247,6 +250,7 @@ mod tests {
         check("WHERE name {not in $1}", "WHERE name NOT IN (SELECT value FROM json_each(?1))");
         check("WHERE {has name $2} {for update}", "WHERE instr(name, ?2) > 0 ");
         check("CREATE TABLE t (id {key}, a {text})", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)");
+        check("SELECT a FROM t {by id} WHERE b = $1", "SELECT a FROM t NOT INDEXED WHERE b = ?1");
         check("{only postgres} SELECT 1", "");
         check("SELECT '{' || a || '}'", "SELECT '{' || a || '}'");
     }
@@ -259,6 +263,7 @@ mod tests {
         check("WHERE name {not in $1}", "WHERE name <> ALL($1)");
         check("WHERE {has name $2} {for update}", "WHERE strpos(name, $2) > 0 FOR UPDATE");
         check("CREATE TABLE t (id {key}, a {text})", "CREATE TABLE t (id BIGINT PRIMARY KEY, a TEXT COLLATE \"C\")");
+        check("SELECT a FROM t {by id} WHERE b = $1", "SELECT a FROM t  WHERE b = $1");
         check("{only postgres} SELECT 1", "SELECT 1");
         check("SELECT '{' || a || '}'", "SELECT '{' || a || '}'");
     }

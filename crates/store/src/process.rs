@@ -16,39 +16,39 @@ crate::statements! {
         WHERE business_id = $1 AND service_instance_id = $2";
     /// Served by the primary key.
     LIST_BY_ID = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields
-        FROM process WHERE business_id = $1 AND id {in $2} ORDER BY id";
+        FROM process {by id} WHERE business_id = $1 AND id {in $2} ORDER BY id";
     /// Served by `process_name`.
     KEYS_OF_INSTANCES = "SELECT id, service_instance_id, name, func_name, start_param FROM process
         WHERE business_id = $1 AND service_instance_id {in $2} ORDER BY id";
     /// Served by the primary key. No stored name begins with a blank.
-    MAKE_WAY = "UPDATE process SET name = ' ' || CAST(id AS TEXT), start_param = NULL
+    MAKE_WAY = "UPDATE process {by id} SET name = ' ' || CAST(id AS TEXT), start_param = NULL
         WHERE business_id = $1 AND id {in $2}";
     /// Served by the primary key.
     UPDATE for many = "UPDATE process SET name = $3, func_name = $4, start_param = $5, fixed_fields = $6, extra_fields = $7
         WHERE business_id = $1 AND id = $2";
-    /// Served by `service_instance_module` and `process_name`.
+    /// Served by `service_instance_module` and `process_name`; SQLite keeps the order of a cross join.
     NAMES_OF_MODULE = "SELECT p.name, p.id FROM service_instance s
-        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
-        WHERE s.business_id = $1 AND s.module_id = $2 ORDER BY p.name, p.id";
+        CROSS JOIN process p WHERE s.business_id = $1 AND s.module_id = $2
+        AND p.business_id = $1 AND p.service_instance_id = s.id ORDER BY p.name, p.id";
     /// Served by `service_instance_module` and `process_name`.
     NAMES_OF_MODULE_BACKWARDS = "SELECT p.name, p.id FROM service_instance s
-        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
-        WHERE s.business_id = $1 AND s.module_id = $2 ORDER BY p.name DESC, p.id";
+        CROSS JOIN process p WHERE s.business_id = $1 AND s.module_id = $2
+        AND p.business_id = $1 AND p.service_instance_id = s.id ORDER BY p.name DESC, p.id";
     /// Served by the primary keys of both tables.
     LIST_WITH_INSTANCE = "SELECT p.id, p.business_id, p.service_instance_id, p.process_template_id, p.host_id, p.fixed_fields,
-        p.extra_fields, s.name FROM process p
+        p.extra_fields, s.name FROM process p {by id}
         JOIN service_instance s ON s.business_id = $1 AND s.id = p.service_instance_id
         WHERE p.business_id = $1 AND p.id {in $2} ORDER BY p.id";
     /// Served by the primary keys of all tables.
     LIST_RELATED = "SELECT p.id, p.business_id, p.service_instance_id, p.process_template_id, p.host_id, p.fixed_fields,
-        p.extra_fields, s.name, m.id, m.name, t.id, t.name, t.document, h.document FROM process p
+        p.extra_fields, s.name, m.id, m.name, t.id, t.name, t.document, h.document FROM process p {by id}
         JOIN service_instance s ON s.business_id = $1 AND s.id = p.service_instance_id
         JOIN module m ON m.id = s.module_id
         JOIN topology_set t ON t.id = m.set_id
         JOIN host h ON h.id = p.host_id
         WHERE p.business_id = $1 AND p.id {in $2} ORDER BY p.id";
     /// Served by the primary key.
-    DELETE = "DELETE FROM process WHERE business_id = $1 AND id {in $2}";
+    DELETE = "DELETE FROM process {by id} WHERE business_id = $1 AND id {in $2}";
     INSERT for many = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
         start_param, fixed_fields, extra_fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     /// Served by `process_name`.

@@ -43,6 +43,18 @@ impl<'a> ProcessSearch<'a> {
         Ok(ids)
     }
 
+    /// What is read, the table with the fewest matches first: SQLite joins in this order, and would rather begin with all processes of
+    /// the business.
+    fn tables(&self) -> &'static str {
+        match (self.process_ids, self.service_instance_ids, self.module_ids) {
+            (Some(_), _, None) => "process p {by id}",
+            (Some(_), _, Some(_)) => "process p {by id} CROSS JOIN service_instance s",
+            (None, Some(_), Some(_)) => "process p CROSS JOIN service_instance s",
+            (None, None, Some(_)) => "service_instance s CROSS JOIN process p",
+            (None, _, None) => "process p",
+        }
+    }
+
     /// Runs a statement that answers numbers; `first` are the values of its first parameters, which `behind` names.
     fn query(
         &self,
@@ -58,11 +70,10 @@ impl<'a> ProcessSearch<'a> {
             format!("${}", params.len())
         };
         let business = bind(self.business.get().into());
-        let mut sql = format!("SELECT {what} FROM process p");
+        let mut sql = format!("SELECT {what} FROM {} WHERE p.business_id = {business}", self.tables());
         if self.module_ids.is_some() {
-            sql += &format!(" JOIN service_instance s ON s.business_id = {business} AND s.id = p.service_instance_id");
+            sql += &format!(" AND s.business_id = {business} AND s.id = p.service_instance_id");
         }
-        sql += &format!(" WHERE p.business_id = {business}");
         let lists = [
             ("p.id", self.process_ids.map(Param::Ids)),
             ("p.service_instance_id", self.service_instance_ids.map(Param::Ids)),
@@ -87,5 +98,87 @@ impl<'a> ProcessSearch<'a> {
             each(row.int(0)?);
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::for_sqlite;
+    use crate::sqlite::{Options, Sqlite};
+    use crate::{Journal, Row};
+
+    /// Notes composed statements instead of running them.
+    #[derive(Default)]
+    struct Noting(Vec<String>);
+
+    impl Tx for Noting {
+        fn query(
+            &mut self,
+            _: &'static str,
+            _: &[Param<'_>],
+            _: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+        ) -> Result<(), StoreError> {
+            unreachable!("searches are composed")
+        }
+
+        fn query_composed(
+            &mut self,
+            sql: &str,
+            _: &[Param<'_>],
+            _: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
+        ) -> Result<(), StoreError> {
+            self.0.push(sql.to_owned());
+            Ok(())
+        }
+
+        fn execute(&mut self, _: &'static str, _: &[Param<'_>]) -> Result<usize, StoreError> {
+            unreachable!("searches change nothing")
+        }
+
+        fn execute_many(&mut self, _: &'static str, _: usize, _: &[Param<'_>]) -> Result<(), StoreError> {
+            unreachable!("searches change nothing")
+        }
+
+        fn take_ids(&mut self, _: &'static str, _: i64) -> Result<i64, StoreError> {
+            unreachable!("searches change nothing")
+        }
+
+        fn reserve_ids(&mut self, _: &'static str, _: i64) -> Result<(), StoreError> {
+            unreachable!("searches change nothing")
+        }
+
+        fn number_rows(&mut self, _: Journal, _: usize) -> Result<Option<i64>, StoreError> {
+            unreachable!("searches change nothing")
+        }
+    }
+
+    #[test]
+    fn ids_of_any_kind_are_looked_up_and_not_searched_for_in_their_business() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store");
+        drop(Sqlite::open(Options::new(&file)).unwrap());
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        let some = |bits: u8, bit: u8| (bits & bit != 0).then_some(&[1, 2][..]);
+        for bits in 1..8 {
+            let search = ProcessSearch {
+                process_ids: some(bits, 1),
+                service_instance_ids: some(bits, 2),
+                module_ids: some(bits, 4),
+                ..ProcessSearch::of(BusinessId(1))
+            };
+            let mut noting = Noting::default();
+            search.count(&mut noting).unwrap();
+            search.page(&mut noting, &[], 0, 10).unwrap();
+            assert_eq!(noting.0.len(), 2);
+            for sql in &noting.0 {
+                let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", for_sqlite(sql))).unwrap();
+                let mut rows = explain.raw_query();
+                while let Some(row) = rows.next().unwrap() {
+                    let step: String = row.get(3).unwrap();
+                    assert!(!step.ends_with("(business_id=?)") && !step.starts_with("SCAN p"), "{sql}: {step}");
+                }
+            }
+        }
     }
 }

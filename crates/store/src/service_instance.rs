@@ -110,7 +110,8 @@ crate::statements! {
         WHERE business_id = $1 AND id {in $2} ORDER BY id {for update}";
     /// Served by the primary keys of both tables.
     LOCK_OF_PROCESSES = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
-        WHERE business_id = $1 AND id IN (SELECT service_instance_id FROM process WHERE business_id = $1 AND id {in $2})
+        WHERE business_id = $1 AND id IN (SELECT service_instance_id FROM process {by id}
+            WHERE business_id = $1 AND id {in $2})
         ORDER BY id {for update}";
     INSERT for many = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
         VALUES ($1, $2, $3, $4, 0, $5, $6)";

@@ -374,12 +374,10 @@ impl Loaded {
         for instance in &self.instances {
             // The last process of a locked instance may have gone before it was locked.
             let Some(of_instance) = by_instance.remove(&instance.id) else { continue };
-            let sent: Vec<_> =
-                of_instance.iter().map(|(change, _)| Json::Object(change.update.sent().clone()).to_string()).collect();
             let mut told = Vec::with_capacity(of_instance.len());
-            for ((change, after), update_fields) in of_instance.iter().zip(&sent) {
+            for (change, after) in &of_instance {
                 let Owned { stored, document: before, .. } = &self.processes[&change.id];
-                let action = ProcessAction::Update { before, update_fields };
+                let action = ProcessAction::Update { before, update_fields: change.update.sent() };
                 told.push(AuditedProcess { action, id: change.id, name: &stored.keys.name });
                 journal.updated(EventKind::Process, business, change.id.get(), before.clone(), document(after));
             }

@@ -107,8 +107,8 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Up to so many keys are looked through one by one.
-    const NARROW: usize = 16;
+    /// Up to so many keys are looked through one by one: more than a process has.
+    const NARROW: usize = 48;
 
     /// Adds a member, in the place of an older one of the same key if there is any.
     fn put(&mut self, key: String, value: Json) {

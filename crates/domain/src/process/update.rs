@@ -27,7 +27,8 @@ pub struct ProcessUpdate {
     bind: SentBind,
     /// The same for [`KEPT`]; null takes the field away.
     kept: [Option<Json>; KEPT.len()],
-    sent: Object,
+    /// JSON text.
+    sent: String,
     mistyped: Vec<Fault>,
     unusable: Vec<Fault>,
 }
@@ -84,14 +85,16 @@ impl ProcessUpdate {
             values: vec![None; FIELDS.len()],
             bind: SentBind::Nothing,
             kept: Default::default(),
-            sent: Object::new(),
+            sent: String::new(),
             mistyped: Vec::new(),
             unusable: Vec::new(),
         };
+        let mut all_sent = JsonWriter::with_capacity(512);
+        all_sent.raw("{");
         for (place, (field, kind)) in FIELDS.iter().enumerate() {
             let sent = record.get_ignoring_case(field).map(|(_, value)| value);
             if let Some(value) = sent {
-                update.sent.insert(*field, value.clone());
+                all_sent.key(field).value(value);
             }
             match (kind, sent) {
                 (Kind::Server, Some(value)) => {
@@ -119,7 +122,7 @@ impl ProcessUpdate {
         }
         for (place, (field, kind)) in KEPT.into_iter().enumerate() {
             let Some((_, value)) = record.get_ignoring_case(field) else { continue };
-            update.sent.insert(field, value.clone());
+            all_sent.key(field).value(value);
             match read_value(kind, Some(value)) {
                 Ok(value) => update.kept[place] = Some(value),
                 // The original does not know the field and so has no type for it.
@@ -128,6 +131,8 @@ impl ProcessUpdate {
                 }
             }
         }
+        all_sent.raw("}");
+        update.sent = all_sent.finish();
         update
     }
 
@@ -150,8 +155,8 @@ impl ProcessUpdate {
         &self.unusable
     }
 
-    /// The known fields as the caller sent them.
-    pub fn sent(&self) -> &Object {
+    /// The known fields as the caller sent them: JSON text.
+    pub fn sent(&self) -> &str {
         &self.sent
     }
 
