@@ -3,7 +3,8 @@
 use crate::{Param, StoreError, Tx};
 
 /// Every step. A step that has been released is never changed; new ones go to the end.
-const STEPS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_base.sql"))];
+const STEPS: &[(i64, &str)] =
+    &[(1, include_str!("../migrations/0001_base.sql")), (3, include_str!("../migrations/0003_service_template.sql"))];
 
 crate::statements! {
     /// Served by the primary key.
