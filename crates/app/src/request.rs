@@ -1,7 +1,8 @@
 //! What requests have in common, whatever they are about: the business they name, how much a call may carry, how much is answered
 //! without a page.
 
-use crate::Context;
+use crate::access::{Granted, Right};
+use crate::{Context, OpError};
 use rollcall_domain::fault::{Cause, Fault, Reason};
 use rollcall_domain::id::BusinessId;
 
@@ -13,6 +14,25 @@ pub(crate) fn business_of(stated: i64) -> Result<BusinessId, Fault> {
 /// Of a business that a request has to name and does not.
 pub(crate) fn no_business() -> Fault {
     Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Range { min: 1, max: i64::MAX })
+}
+
+/// The proof of the right on the business that a request names; `None` if it names none. Asked before all else: a caller without the
+/// right learns nothing, not even what is wrong with the request.
+pub(crate) fn stated<R: Right>(context: &Context, business: Option<i64>) -> Result<Option<Granted<R>>, OpError> {
+    business.map(|business| Ok(context.access.require(business_of(business)?)?)).transpose()
+}
+
+/// The proof of the right on a record's business, if the record is of the business that the request names, or it names none and the
+/// caller has the right. To everybody else the record has to look absent.
+pub(crate) fn granted_on<R: Right>(
+    context: &Context,
+    stated: Option<Granted<R>>,
+    owner: BusinessId,
+) -> Option<Granted<R>> {
+    match stated {
+        Some(granted) => Some(granted).filter(|granted| granted.business() == owner),
+        None => context.access.find(owner),
+    }
 }
 
 /// Refuses a list of items that is empty, or longer than one call may carry. `what` names the call in the message.

@@ -254,13 +254,42 @@ pub fn operations() -> Vec<Operation> {
         )
         .at(Method::Get, "/topo/internal/{bk_supplier_account}/{bk_biz_id}")
         .numbers(&["bk_biz_id"]),
-        // Service categories and attributes
+        // Service categories
         Operation::new::<service_category::ListCategories>(
             "list_service_category",
             "List the service categories that a business may use",
             Weight::Keyed,
         )
         .post("/findmany/proc/service_category"),
+        Operation::new::<service_category::ListUsedCategories>(
+            "post_findmany_proc_service_category_with_statistics",
+            "List the service categories that a business may use, with how many of its templates and modules are of each",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service_category/with_statistics")
+        .backend_only(),
+        Operation::new::<service_category::CreateCategory>(
+            "create_service_category",
+            "Create a service category of a business",
+            Weight::Write,
+        )
+        .post("/create/proc/service_category")
+        .needs(Action::CreateServiceCategory),
+        Operation::new::<service_category::RenameCategory>(
+            "update_service_category",
+            "Rename a service category",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/service_category")
+        .needs(Action::EditServiceCategory),
+        Operation::new::<service_category::DeleteCategory>(
+            "delete_service_category",
+            "Remove a service category that nothing refers to",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/delete/proc/service_category")
+        .needs(Action::DeleteServiceCategory),
+        // Attributes of models
         Operation::new::<object_attribute::SearchAttributes>(
             "search_object_attribute",
             "Search the attributes of models",

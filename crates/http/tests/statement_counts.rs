@@ -264,6 +264,35 @@ const CASES: &[Case] = &[
         [1, 50],
         |app, count| json!({"bk_biz_id": Place::with_modules(app, count).business}),
     ),
+    case(
+        "post_findmany_proc_service_category_with_statistics",
+        "categories",
+        [3, 3],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": with_categories(app, count)}),
+    ),
+    case(
+        "create_service_category",
+        "beside others",
+        [6, 8],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": with_categories(app, count), "name": "new"}),
+    ),
+    case("create_service_category", "below another", [7, 9], [1, 50], |app, count| {
+        let business = with_categories(app, count);
+        let parent = app.post("/create/proc/service_category", json!({"bk_biz_id": business, "name": "p"})).data();
+        json!({"bk_biz_id": business, "name": "new", "bk_parent_id": parent["id"]})
+    }),
+    case("update_service_category", "beside others", [5, 7], [1, 50], |app, count| {
+        let business = with_categories(app, count);
+        let made = app.post("/create/proc/service_category", json!({"bk_biz_id": business, "name": "old"})).data();
+        json!({"bk_biz_id": business, "id": made["id"], "name": "new"})
+    }),
+    case("delete_service_category", "beside others", [7, 9], [1, 50], |app, count| {
+        let business = with_categories(app, count);
+        let made = app.post("/create/proc/service_category", json!({"bk_biz_id": business, "name": "old"})).data();
+        json!({"bk_biz_id": business, "id": made["id"]})
+    }),
     case("search_object_attribute", "", [1, 1], [1, 1], |_, _| json!({"bk_obj_id": "host"})),
     case("add_host_to_resource", "new hosts", [13, 16], [1, 100], |_, count| json!({"host_info": rows(count, "new")})),
     case("add_host_to_resource", "hosts that change", [11, 14], [1, 100], |app, count| {
@@ -388,6 +417,15 @@ fn with_sets(app: &TestApp, count: usize) -> i64 {
 fn module(app: &TestApp, business: i64, set: i64, name: &str) -> i64 {
     let module = json!({"bk_module_name": name, "bk_parent_id": set});
     app.post(&format!("/module/{business}/{set}"), module).data()["bk_module_id"].as_i64().unwrap()
+}
+
+/// A business with so many categories.
+fn with_categories(app: &TestApp, count: usize) -> i64 {
+    let business = business(app, "b");
+    for i in 0..count {
+        app.post("/create/proc/service_category", json!({"bk_biz_id": business, "name": format!("c{i}")})).data();
+    }
+    business
 }
 
 fn address(number: usize) -> String {
