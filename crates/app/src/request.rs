@@ -3,7 +3,7 @@
 
 use crate::access::{Granted, Right};
 use crate::{Context, OpError};
-use rollcall_domain::fault::{Cause, Fault, Reason};
+use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::BusinessId;
 
 /// The business a request is about.
@@ -33,6 +33,14 @@ pub(crate) fn granted_on<R: Right>(
         Some(granted) => Some(granted).filter(|granted| granted.business() == owner),
         None => context.access.find(owner),
     }
+}
+
+/// What stands for the business of a request, when neither it nor another thing that is needed is missing.
+pub(crate) fn all_set<T>(business: Option<T>, needed: &[(&'static str, bool)]) -> Result<T, Failure> {
+    let not_set = |field: &'static str| Fault::new(Cause::NotSet, field).because(Reason::Blank);
+    let fields = std::iter::once(("bk_biz_id", business.is_some())).chain(needed.iter().copied());
+    Failure::check(fields.filter(|(_, is_set)| !is_set).map(|(field, _)| not_set(field)).collect())?;
+    business.ok_or_else(|| not_set("bk_biz_id").into())
 }
 
 /// Refuses a list of items that is empty, or longer than one call may carry. `what` names the call in the message.
