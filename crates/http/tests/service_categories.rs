@@ -5,6 +5,7 @@
 mod support;
 
 use rollcall_app::access::Action;
+use rollcall_store::{StoreError, check};
 use serde_json::{Value, json};
 use support::{Answer, TestApp};
 
@@ -330,4 +331,44 @@ fn every_door_leads_to_them() {
         app.gateway("POST", "/findmany/proc/service_category/with_statistics", json!({"bk_biz_id": business}));
     assert_eq!(counted.data()["count"], 21);
     assert_eq!(app.esb("delete_service_category", body).data(), Value::Null);
+}
+
+/// Rules about many records hold, whoever writes at the same time.
+#[test]
+fn calls_at_the_same_time_keep_the_rules() {
+    let case = Case::new();
+    let parents: Vec<_> = (0..6).map(|i| case.made(&format!("root{i}"), 0)).collect();
+    let codes = |call: &(dyn Fn(usize) -> Answer + Sync)| -> Vec<i64> {
+        std::thread::scope(|scope| {
+            let calls: Vec<_> = (0..6).map(|i| scope.spawn(move || call(i).code())).collect();
+            let mut codes: Vec<_> = calls.into_iter().map(|call| call.join().unwrap()).collect();
+            codes.sort_unstable();
+            codes
+        })
+    };
+    for round in 0..5 {
+        // One name below different parents.
+        let name = format!("leaf{round}");
+        let made = codes(&|i| case.create(&name, parents[i]));
+        assert_eq!(made, [0, 1_113_017, 1_113_017, 1_113_017, 1_113_017, 1_113_017]);
+        // One name of templates.
+        let template = json!({"bk_biz_id": case.business, "name": name, "service_category_id": 2});
+        let made = codes(&|_| case.app.post("/create/proc/service_template", template.clone()));
+        assert_eq!(made, [0, 1_199_014, 1_199_014, 1_199_014, 1_199_014, 1_199_014]);
+        // A category goes while children, templates and modules come.
+        let id = case.made(&format!("top{round}"), 0);
+        let done = codes(&|i| match i {
+            0 | 1 => case.delete(id),
+            2 | 3 => case.create(&format!("child{round}{i}"), id),
+            _ => {
+                let name = format!("st{round}{i}");
+                let template = json!({"bk_biz_id": case.business, "name": name, "service_category_id": id});
+                case.app.post("/create/proc/service_template", template)
+            }
+        });
+        let allowed = [0, 1_113_032, 1_199_006, 1_199_019, 1_199_055, 1_199_056];
+        assert!(done.contains(&0) && done.iter().all(|code| allowed.contains(code)), "{done:?}");
+    }
+    let found = case.app.store.read::<_, StoreError>(true, |tx| check::run(tx, &mut |_| {}));
+    assert_eq!(found.unwrap(), []);
 }

@@ -7,7 +7,7 @@ mod support;
 
 use rollcall_app::access::Action;
 use serde_json::{Value, json};
-use support::{Answer, TestApp, next_millisecond};
+use support::{Answer, TestApp, next_millisecond, process};
 
 /// Numbers of attributes of modules, as search_object_attribute tells them.
 struct Numbers {
@@ -251,6 +251,36 @@ fn attributes_go() {
     case.app.native("DELETE", "/delete/proc/service_template", body).data();
     assert_eq!(case.app.number("SELECT count(*) FROM service_template_attribute"), 0);
     case.list(json!({})).fails_with(1_199_006).naming("service_template_id");
+}
+
+/// Invariant 10: what follows a template is as it was until it is told otherwise.
+#[test]
+fn followers_are_left_alone() {
+    let case = Case::new();
+    let estate = case.app.estate();
+    let template = template(&case.app, estate.business, "st");
+    case.app.bind(estate.module, template);
+    case.app.instance(&estate, process("p"));
+    let followers = || {
+        let modules = case.app.documents("SELECT document FROM module ORDER BY id");
+        let instances = case.app.documents("SELECT document || '}' FROM service_instance ORDER BY id");
+        let processes = "SELECT '{' || fixed_fields || ',' || extra_fields || '}' FROM process ORDER BY id";
+        [modules, instances, case.app.documents(processes)]
+    };
+    let before = followers();
+    assert!(before.iter().all(|documents| !documents.is_empty()));
+    let Numbers { kind, operator, .. } = case.numbers;
+    let ids = json!({"bk_biz_id": estate.business, "id": template});
+    let with = |more: Value| {
+        let mut body = ids.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    case.replace(with(json!({"attributes": [fixed(kind, "2"), fixed(operator, "ann")]}))).data();
+    case.update(with(json!({"attributes": [fixed(operator, "tom")]}))).data();
+    case.delete(with(json!({"bk_attribute_ids": [kind]}))).data();
+    case.replace(ids.clone()).data();
+    assert_eq!(followers(), before);
 }
 
 #[test]
