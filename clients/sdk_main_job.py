@@ -133,6 +133,36 @@ def test_categories_and_attributes(cc, estate):
     assert "bind_info" in {row["bk_property_id"] for row in attributes}
 
 
+def test_categories_of_our_own(cc, estate):
+    biz = {"bk_biz_id": estate["biz"]}
+    root = data_of(cc.create_service_category({**biz, "name": "games", "bk_parent_id": 0}))
+    assert root["bk_root_id"] == root["id"] and root["is_built_in"] is False
+    child = data_of(cc.create_service_category({**biz, "name": "lobby", "bk_parent_id": root["id"]}))
+    assert (child["bk_root_id"], child["bk_parent_id"]) == (root["id"], root["id"])
+    refusal_of(cc.create_service_category({**biz, "name": "games", "bk_parent_id": 0}), 1113017)
+    assert data_of(cc.update_service_category({**biz, "id": child["id"], "name": "arena"}))["name"] == "arena"
+    refusal_of(cc.delete_service_category({**biz, "id": root["id"]}), 1199055)
+    for row in (child, root):
+        assert data_of(cc.delete_service_category({**biz, "id": row["id"]})) is None
+
+
+def test_service_templates(cc, estate):
+    biz = {"bk_biz_id": estate["biz"]}
+    made = data_of(cc.create_service_template({**biz, "name": "gateway", "service_category_id": 15}))
+    assert (made["name"], made["creator"], made["host_apply_enabled"]) == ("gateway", USER, False)
+    # The SDK asks for this one by GET, with a query.
+    assert data_of(cc.get_service_template({**biz, "service_template_id": made["id"]})) == made
+    listed = data_of(cc.list_service_template({**biz, "page": {"start": 0, "limit": 500}}))
+    assert listed == {"count": 1, "info": [made]}
+    assert data_of(cc.list_service_template(biz)) == listed, "installers send no page"
+    changed = data_of(cc.update_service_template({**biz, "id": made["id"], "name": "proxy"}))
+    assert (changed["name"], changed["service_category_id"]) == ("proxy", 15)
+    gone = {**biz, "service_template_id": made["id"]}
+    assert data_of(cc.delete_service_template(gone)) is None
+    refusal_of(cc.delete_service_template(gone), 1108030)
+    refusal_of(cc.get_service_template(gone), 1199019)
+
+
 def test_hosts(cc, estate):
     body = {"bk_biz_id": estate["biz"], "page": {"start": 0, "limit": 500}}
     everyone = data_of(cc.list_biz_hosts(body))

@@ -46,6 +46,18 @@ actions! {
     EditServiceInstance = "edit_biz_service_instance", "服务实例编辑", "Edit Service Instance", [Business];
     /// Remove service instances.
     DeleteServiceInstance = "delete_biz_service_instance", "服务实例删除", "Delete Service Instance", [Business];
+    /// Make service categories.
+    CreateServiceCategory = "create_biz_service_category", "服务分类新建", "Create Service Category", [Business];
+    /// Rename service categories.
+    EditServiceCategory = "edit_biz_service_category", "服务分类编辑", "Edit Service Category", [Business];
+    /// Remove service categories.
+    DeleteServiceCategory = "delete_biz_service_category", "服务分类删除", "Delete Service Category", [Business];
+    /// Make service templates.
+    CreateServiceTemplate = "create_biz_service_template", "服务模板新建", "Create Service Template", [Business];
+    /// Change service templates.
+    EditServiceTemplate = "edit_biz_service_template", "服务模板编辑", "Edit Service Template", [ServiceTemplate];
+    /// Remove service templates.
+    DeleteServiceTemplate = "delete_biz_service_template", "服务模板删除", "Delete Service Template", [ServiceTemplate];
     /// Make sets and modules.
     CreateTopology = "create_biz_topology", "业务拓扑新建", "Create Business Topo", [Business];
     /// Add hosts to a business, change its hosts.
@@ -81,6 +93,7 @@ pub trait Right {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceType {
     Business,
+    ServiceTemplate,
     Host,
     PoolDirectory,
     PoolHostDirectory,
@@ -217,8 +230,10 @@ impl Access {
 
 fn refusal(action: Action, business: Option<BusinessId>) -> Refusal {
     let node = |kind: ResourceType| match kind {
-        // A host is named by the business it is in: its own id may not be the caller's to know.
-        ResourceType::Business | ResourceType::Host => business.map(|id| (ResourceType::Business, id.get())),
+        // What is in a business is named by it: its own id may not be the caller's to know.
+        ResourceType::Business | ResourceType::ServiceTemplate | ResourceType::Host => {
+            business.map(|id| (ResourceType::Business, id.get()))
+        }
         ResourceType::PoolDirectory | ResourceType::PoolHostDirectory => None,
     };
     let resources = action.resources().iter().map(|kind| (*kind, node(*kind))).collect();

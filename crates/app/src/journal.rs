@@ -27,6 +27,20 @@ pub(crate) struct Made<'a> {
     pub(crate) document: &'a str,
 }
 
+/// A change of one record that has an entry of its own. States are JSON text: a record that came to be has none before, one that went
+/// has none after.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) kind: EventKind,
+    pub(crate) business_id: BusinessId,
+    pub(crate) id: i64,
+    pub(crate) name: &'a str,
+    pub(crate) before: Option<&'a str>,
+    pub(crate) after: Option<&'a str>,
+    /// Of an update: the fields with their new values, as JSON text.
+    pub(crate) update_fields: Option<&'a str>,
+}
+
 /// An entry about a service instance or its processes.
 #[derive(Debug, Clone)]
 pub(crate) struct InstanceEntry<'a> {
@@ -39,35 +53,72 @@ pub(crate) struct InstanceEntry<'a> {
 }
 
 /// Type, resource and model of the entries about a kind of record (`topology` 13.1).
-fn audit_names(kind: EventKind) -> (&'static str, &'static str, Model) {
+fn audit_names(kind: EventKind) -> (&'static str, &'static str, Option<Model>) {
+    const OF_BUSINESS: &str = "business_resource";
     match kind {
-        EventKind::Business => ("business", "business", Model::Business),
-        EventKind::Set => ("business_resource", "set", Model::Set),
-        EventKind::Module => ("business_resource", "module", Model::Module),
-        EventKind::Host | EventKind::HostModule => ("host", "host", Model::Host),
-        EventKind::Process | EventKind::ServiceInstance => ("business_resource", "service_instance", Model::Process),
+        EventKind::Business => ("business", "business", Some(Model::Business)),
+        EventKind::Set => (OF_BUSINESS, "set", Some(Model::Set)),
+        EventKind::Module => (OF_BUSINESS, "module", Some(Model::Module)),
+        EventKind::Host | EventKind::HostModule => ("host", "host", Some(Model::Host)),
+        EventKind::Process | EventKind::ServiceInstance => (OF_BUSINESS, "service_instance", Some(Model::Process)),
+        EventKind::ServiceCategory => (OF_BUSINESS, "service_category", None),
+        EventKind::ServiceTemplate | EventKind::ServiceTemplateAttribute => (OF_BUSINESS, "service_template", None),
     }
 }
 
 impl Journal {
     /// A record with attributes came to be: an event and an entry.
     pub(crate) fn record_created(&mut self, made: Made<'_>) {
-        let (audit_type, resource_type, model) = audit_names(made.kind);
-        let mut detail = JsonWriter::with_capacity(128 + made.document.len());
-        detail.raw("{\"details\":{\"pre_data\":null,\"cur_data\":");
-        detail.raw(made.document).raw(",\"update_fields\":null}");
-        detail.key("bk_obj_id").text(model.wire()).raw("}");
-        self.audits.push(AuditRow {
+        self.changed(Change {
+            kind: made.kind,
             business_id: made.business_id,
+            id: made.id,
+            name: made.name,
+            before: None,
+            after: Some(made.document),
+            update_fields: None,
+        });
+    }
+
+    /// A record changed: an event and an entry.
+    pub(crate) fn changed(&mut self, change: Change<'_>) {
+        self.changed_entry(change);
+        let Change { kind, business_id, id, .. } = change;
+        let state = |text: Option<&str>| text.unwrap_or("null").to_owned();
+        match (change.before, change.after) {
+            (None, after) => self.created(kind, business_id, id, state(after)),
+            (before, None) => self.deleted(kind, business_id, id, state(before)),
+            (before, after) => self.updated(kind, business_id, id, state(before), state(after)),
+        }
+    }
+
+    /// The entry alone, of what other events tell. Of an update it has the fields instead of the state after it.
+    pub(crate) fn changed_entry(&mut self, change: Change<'_>) {
+        let (audit_type, resource_type, model) = audit_names(change.kind);
+        let action = match (change.before, change.after) {
+            (None, _) => "create",
+            (_, None) => "delete",
+            _ => "update",
+        };
+        let cur_data = if action == "update" { None } else { change.after };
+        let texts = [change.before, cur_data, change.update_fields].map(|text| text.unwrap_or("null"));
+        let [before, after, update_fields] = texts;
+        let mut detail = JsonWriter::with_capacity(128 + before.len() + after.len() + update_fields.len());
+        detail.raw("{\"details\":{\"pre_data\":").raw(before).raw(",\"cur_data\":").raw(after);
+        detail.raw(",\"update_fields\":").raw(update_fields).raw("}");
+        if let Some(model) = model {
+            detail.key("bk_obj_id").text(model.wire());
+        }
+        detail.raw("}");
+        self.audits.push(AuditRow {
+            business_id: change.business_id,
             audit_type,
             resource_type,
-            action: "create",
-            resource_id: made.id,
-            resource_name: made.name.to_owned(),
+            action,
+            resource_id: change.id,
+            resource_name: change.name.to_owned(),
             detail: detail.finish(),
         });
-        let document = made.document.to_owned();
-        self.created(made.kind, made.business_id, made.id, document);
     }
 
     /// A record came to be; `document` is JSON text.

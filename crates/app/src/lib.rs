@@ -26,8 +26,10 @@ mod request;
 pub mod secret;
 mod service_category;
 mod service_instance;
+mod service_template;
 mod set;
 pub mod table;
+mod template_attribute;
 mod topology;
 mod transfer;
 

@@ -60,7 +60,7 @@ impl Serve for CreateModule {
         let category_id = match draft.category_id() {
             None => CategoryId::DEFAULT,
             Some(asked) => {
-                let found = rollcall_store::service_category::find(tx, asked)?;
+                let found = rollcall_store::service_category::lock_shared(tx, asked)?;
                 module::check_category(asked, found.as_ref(), business_id)?;
                 asked
             }

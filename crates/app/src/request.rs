@@ -1,8 +1,9 @@
 //! What requests have in common, whatever they are about: the business they name, how much a call may carry, how much is answered
 //! without a page.
 
-use crate::Context;
-use rollcall_domain::fault::{Cause, Fault, Reason};
+use crate::access::{Granted, Right};
+use crate::{Context, OpError};
+use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::BusinessId;
 
 /// The business a request is about.
@@ -13,6 +14,33 @@ pub(crate) fn business_of(stated: i64) -> Result<BusinessId, Fault> {
 /// Of a business that a request has to name and does not.
 pub(crate) fn no_business() -> Fault {
     Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Range { min: 1, max: i64::MAX })
+}
+
+/// The proof of the right on the business that a request names; `None` if it names none. Asked before all else: a caller without the
+/// right learns nothing, not even what is wrong with the request.
+pub(crate) fn stated<R: Right>(context: &Context, business: Option<i64>) -> Result<Option<Granted<R>>, OpError> {
+    business.map(|business| Ok(context.access.require(business_of(business)?)?)).transpose()
+}
+
+/// The proof of the right on a record's business, if the record is of the business that the request names, or it names none and the
+/// caller has the right. To everybody else the record has to look absent.
+pub(crate) fn granted_on<R: Right>(
+    context: &Context,
+    stated: Option<Granted<R>>,
+    owner: BusinessId,
+) -> Option<Granted<R>> {
+    match stated {
+        Some(granted) => Some(granted).filter(|granted| granted.business() == owner),
+        None => context.access.find(owner),
+    }
+}
+
+/// What stands for the business of a request, when neither it nor another thing that is needed is missing.
+pub(crate) fn all_set<T>(business: Option<T>, needed: &[(&'static str, bool)]) -> Result<T, Failure> {
+    let not_set = |field: &'static str| Fault::new(Cause::NotSet, field).because(Reason::Blank);
+    let fields = std::iter::once(("bk_biz_id", business.is_some())).chain(needed.iter().copied());
+    Failure::check(fields.filter(|(_, is_set)| !is_set).map(|(field, _)| not_set(field)).collect())?;
+    business.ok_or_else(|| not_set("bk_biz_id").into())
 }
 
 /// Refuses a list of items that is empty, or longer than one call may carry. `what` names the call in the message.

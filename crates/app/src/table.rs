@@ -4,7 +4,7 @@ use crate::access::Action;
 use crate::operation::{EsbForm, Method, Operation, Weight};
 use crate::{
     audit, business, host, label, module, object_attribute, process_instance as process, service_category,
-    service_instance, set, topology, transfer,
+    service_instance, service_template, set, template_attribute, topology, transfer,
 };
 use rollcall_domain::fault::Cause;
 
@@ -254,13 +254,140 @@ pub fn operations() -> Vec<Operation> {
         )
         .at(Method::Get, "/topo/internal/{bk_supplier_account}/{bk_biz_id}")
         .numbers(&["bk_biz_id"]),
-        // Service categories and attributes
+        // Service categories
         Operation::new::<service_category::ListCategories>(
             "list_service_category",
             "List the service categories that a business may use",
             Weight::Keyed,
         )
         .post("/findmany/proc/service_category"),
+        Operation::new::<service_category::ListUsedCategories>(
+            "post_findmany_proc_service_category_with_statistics",
+            "List the service categories that a business may use, with how many of its templates and modules are of each",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service_category/with_statistics")
+        .backend_only(),
+        Operation::new::<service_category::CreateCategory>(
+            "create_service_category",
+            "Create a service category of a business",
+            Weight::Write,
+        )
+        .post("/create/proc/service_category")
+        .needs(Action::CreateServiceCategory),
+        Operation::new::<service_category::RenameCategory>(
+            "update_service_category",
+            "Rename a service category",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/service_category")
+        .needs(Action::EditServiceCategory),
+        Operation::new::<service_category::DeleteCategory>(
+            "delete_service_category",
+            "Remove a service category that nothing refers to",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/delete/proc/service_category")
+        .needs(Action::DeleteServiceCategory),
+        // Service templates
+        Operation::new::<service_template::CreateTemplate>(
+            "create_service_template",
+            "Create a service template in a business",
+            Weight::Write,
+        )
+        .post("/create/proc/service_template")
+        .needs(Action::CreateServiceTemplate),
+        Operation::new::<service_template::UpdateTemplate>(
+            "update_service_template",
+            "Give a service template another name or category, and with it the modules that follow it",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/service_template")
+        .needs(Action::EditServiceTemplate),
+        Operation::new::<service_template::GetTemplate>(
+            "get_service_template",
+            "A service template by its id",
+            Weight::Keyed,
+        )
+        .at(Method::Get, "/find/proc/service_template/{service_template_id}")
+        .number_or("service_template_id", Cause::ParamInvalid),
+        Operation::new::<service_template::GetCountedTemplate>(
+            "get_find_proc_service_template__detail",
+            "A service template with how many service instances and processes follow it",
+            Weight::Scan,
+        )
+        .at(Method::Get, "/find/proc/service_template/{service_template_id}/detail")
+        .number_or("service_template_id", Cause::ParamInvalid)
+        .backend_only(),
+        Operation::new::<service_template::ListTemplates>(
+            "list_service_template",
+            "List the service templates of a business",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service_template"),
+        Operation::new::<service_template::DeleteTemplate>(
+            "delete_service_template",
+            "Remove a service template that nothing follows",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/delete/proc/service_template")
+        .needs(Action::DeleteServiceTemplate),
+        Operation::new::<service_template::CountUses>(
+            "post_findmany_proc_service_template_count_info_biz",
+            "How many process templates, service instances and modules service templates have",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service_template/count_info/biz/{bk_biz_id}")
+        .number_or("bk_biz_id", Cause::ParamUnusable)
+        .backend_only(),
+        Operation::new::<service_template::CreateAllInfo>(
+            "post_create_proc_service_template_all_info",
+            "Create a service template with all that belongs to it",
+            Weight::Write,
+        )
+        .post("/create/proc/service_template/all_info")
+        .backend_only()
+        .needs(Action::CreateServiceTemplate),
+        Operation::new::<service_template::UpdateAllInfo>(
+            "put_update_proc_service_template_all_info",
+            "Make all that belongs to a service template what is sent",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/service_template/all_info")
+        .backend_only()
+        .needs(Action::EditServiceTemplate),
+        Operation::new::<service_template::GetAllInfo>(
+            "post_find_proc_service_template_all_info",
+            "A service template with all that belongs to it",
+            Weight::Scan,
+        )
+        .post("/find/proc/service_template/all_info")
+        .backend_only(),
+        // Attributes that service templates fix for their modules
+        Operation::new::<template_attribute::UpdateAttributes>(
+            "put_update_proc_service_template_attribute",
+            "Change the values of attributes that a service template has",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/service_template/attribute")
+        .backend_only()
+        .needs(Action::EditServiceTemplate),
+        Operation::new::<template_attribute::DeleteAttributes>(
+            "delete_delete_proc_service_template_attribute",
+            "Take attributes away from a service template",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/delete/proc/service_template/attribute")
+        .backend_only()
+        .needs(Action::EditServiceTemplate),
+        Operation::new::<template_attribute::ListAttributes>(
+            "post_findmany_proc_service_template_attribute",
+            "List the attributes that a service template fixes for its modules",
+            Weight::Keyed,
+        )
+        .post("/findmany/proc/service_template/attribute")
+        .backend_only(),
+        // Attributes of models
         Operation::new::<object_attribute::SearchAttributes>(
             "search_object_attribute",
             "Search the attributes of models",

@@ -34,6 +34,12 @@ pub enum Cause {
     LengthIllegal,
     /// The page is not acceptable.
     PageIllegal,
+    /// The record is built in.
+    BuiltInRecord,
+    /// Other records stand below the record.
+    HasChildren,
+    /// Other records refer to the record.
+    InUse,
     /// The caller did not say who they are.
     CallerMissing,
     /// No such route, or not with this method.
@@ -88,6 +94,12 @@ pub enum Cause {
     BusinessAbsent,
     /// Built-in modules have a transfer of their own.
     UseBuiltInTransfer,
+    /// A service template could not be removed.
+    ServiceTemplateNotRemoved,
+    /// A service category of this name stands where the name has to be the only one.
+    CategoryNameTaken,
+    /// A service category that others stand below was chosen.
+    CategoryNotLeaf,
     /// Processes of an instance made from a template come from that template only.
     InstanceOwnedByTemplate,
     /// A process that its template owns may not be removed by hand.
@@ -163,6 +175,19 @@ pub enum Reason {
     Absent { value: String },
     /// More than this.
     TooMany { max: usize },
+    /// Longer than so many characters.
+    TooManyCharacters { max: usize },
+    /// Records of this kind refer to it.
+    UsedBy(Referrer),
+}
+
+/// What refers to a record that must stay for its sake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Referrer {
+    ServiceCategory,
+    ServiceTemplate,
+    Module,
+    ServiceInstance,
 }
 
 /// One wrong thing: what, where, why.

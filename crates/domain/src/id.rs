@@ -42,6 +42,10 @@ ids! {
     ProcessId;
     /// A service category.
     CategoryId;
+    /// A service template.
+    ServiceTemplateId;
+    /// An attribute that a template fixes.
+    TemplateAttributeId;
     /// A cloud area (`bk_cloud_id`).
     CloudAreaId;
 }

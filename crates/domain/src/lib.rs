@@ -23,6 +23,8 @@ pub mod query_filter;
 pub mod record;
 pub mod service_category;
 pub mod service_instance;
+pub mod service_template;
 pub mod set;
+pub mod template_attribute;
 pub mod topology;
 pub mod transfer;

@@ -2,7 +2,7 @@
 
 use crate::fault::{Cause, Fault, Reason};
 use crate::id::{BusinessId, CategoryId, ModuleId, SetId};
-use crate::json::{FieldPath, Json, Object, Schema};
+use crate::json::{FieldPath, Json, Limits, Object, Schema, parse};
 use crate::model::Model;
 use crate::record;
 use crate::service_category::ServiceCategory;
@@ -95,6 +95,14 @@ pub fn read_draft(given: &Object, set: SetId) -> Result<ModuleDraft, Vec<Fault>>
     Ok(ModuleDraft { name: text_of(&attributes, "bk_module_name"), category_id, attributes })
 }
 
+/// The document of a module that follows its template to another name and category. `None` when it cannot be read.
+pub fn following_document(document: &str, name: &str, category: CategoryId, user: &str, time: &str) -> Option<String> {
+    let Ok(Json::Object(mut record)) = parse(document.as_bytes(), Limits::default()) else { return None };
+    record::put(&mut record, [("bk_module_name", name.into()), ("service_category_id", Json::Int(category.get()))]);
+    record::put(&mut record, record::change_stamps(time, user));
+    Some(Json::Object(record).to_string())
+}
+
 /// A module takes a shared category or one of its own business (`templates` 8).
 pub fn check_category(asked: CategoryId, found: Option<&ServiceCategory>, business: BusinessId) -> Result<(), Fault> {
     let absent = |cause| Fault::new(cause, "service_category_id").because(Reason::Absent { value: asked.to_string() });
@@ -173,7 +181,6 @@ pub fn schema() -> Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::{Limits, parse};
 
     fn object(text: &str) -> Object {
         let json = parse(text.as_bytes(), Limits::default()).unwrap();

@@ -10,6 +10,7 @@ use crate::moment::Zone;
 
 const SHORT_TEXT_BYTES: usize = 256;
 const LONG_TEXT_BYTES: usize = 2000;
+const TEMPLATE_NAME_CHARACTERS: usize = 256;
 
 /// The attributes of a new record in the order of the table: what the caller gave, checked and trimmed, and defaults for the rest.
 /// Keys that are no attribute and attributes that the operation sets are left out. Reports everything that is wrong.
@@ -80,7 +81,7 @@ pub fn put(record: &mut Object, members: impl IntoIterator<Item = (&'static str,
     }
 }
 
-/// The name of a set, a module or a template that makes them, without the blanks around it.
+/// The name of a set or a module, without the blanks around it.
 pub fn node_name(name: &str, at: &FieldPath) -> Result<String, Vec<Fault>> {
     let name = name.trim();
     let refuse = |cause, reason| Err(vec![Fault::new(cause, at.clone()).because(reason)]);
@@ -90,11 +91,29 @@ pub fn node_name(name: &str, at: &FieldPath) -> Result<String, Vec<Fault>> {
     if name.len() > SHORT_TEXT_BYTES {
         return refuse(Cause::ParamInvalid, Reason::TooLong { max_bytes: SHORT_TEXT_BYTES });
     }
-    // The blanks are those of the original's regular expression: ASCII only.
-    if name.contains(['\\', '|', '/', ':', '*', ',', '<', '>', '"', '?', '#', ' ', '\t', '\n', '\r', '\x0c']) {
+    if name.contains(NOT_IN_NODE_NAMES) {
         return refuse(Cause::ParamInvalid, Reason::Characters { value: quoted(name) });
     }
     Ok(name.to_owned())
+}
+
+/// The blanks are those of the original's regular expression: ASCII only.
+const NOT_IN_NODE_NAMES: [char; 16] =
+    ['\\', '|', '/', ':', '*', ',', '<', '>', '"', '?', '#', ' ', '\t', '\n', '\r', '\x0c'];
+
+/// The name of a template, without the blanks around it (`templates` 5): it may be of as many characters as a node's name of bytes.
+pub fn template_name(name: &str, at: &FieldPath) -> Result<String, Fault> {
+    let name = name.trim();
+    let refuse = |reason| Err(Fault::new(Cause::ParamInvalid, at.clone()).because(reason));
+    if name.is_empty() {
+        refuse(Reason::Blank)
+    } else if name.chars().nth(TEMPLATE_NAME_CHARACTERS).is_some() {
+        refuse(Reason::TooManyCharacters { max: TEMPLATE_NAME_CHARACTERS })
+    } else if name.contains(NOT_IN_NODE_NAMES) {
+        refuse(Reason::Characters { value: quoted(name) })
+    } else {
+        Ok(name.to_owned())
+    }
 }
 
 /// What a record without a value for the attribute gets.
@@ -110,7 +129,7 @@ fn default_of(attribute: &Attribute) -> Json {
 }
 
 /// The value of an attribute as it is stored, or what is wrong with it.
-fn checked(attribute: &Attribute, value: &Json, at: &FieldPath) -> Result<Json, Vec<Fault>> {
+pub fn checked(attribute: &Attribute, value: &Json, at: &FieldPath) -> Result<Json, Vec<Fault>> {
     let unusable = |reason| Err(vec![Fault::new(Cause::ParamUnusable, at.clone()).because(reason)]);
     let wrong_type = |want| unusable(Reason::WrongType { want, got: value.kind() });
     let blank = match value {

@@ -1,7 +1,9 @@
 //! Service categories: what kind of service a module or a template is (`templates` 4).
 
+use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::id::{BusinessId, CategoryId, SUPPLIER_ACCOUNT};
-use crate::json::{JsonWriter, Schema};
+use crate::json::{FieldPath, JsonWriter, Schema};
+use std::collections::{HashMap, HashSet};
 
 /// A service category.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +12,7 @@ pub struct ServiceCategory {
     /// 0: shared by all businesses.
     pub business_id: BusinessId,
     pub name: String,
-    /// 0: a root.
+    /// 0: a root. Below 0: a root that counts as none when names are compared, see [`name_is_taken`].
     pub parent_id: CategoryId,
     /// The root it stands under; its own id for a root.
     pub root_id: CategoryId,
@@ -55,9 +57,14 @@ impl ServiceCategory {
         BUILT_IN.into_iter().map(category).collect()
     }
 
+    /// Whether it is one of all businesses.
+    pub fn is_shared(&self) -> bool {
+        self.business_id == BusinessId(0)
+    }
+
     /// Whether modules and templates of a business may be of this category.
     pub fn is_usable_by(&self, business: BusinessId) -> bool {
-        self.business_id == BusinessId(0) || self.business_id == business
+        self.is_shared() || self.business_id == business
     }
 
     /// The name to show. Stored names never change; the Chinese built-in ones have an English form.
@@ -72,6 +79,22 @@ impl ServiceCategory {
             "存储" => "Storage",
             name => name,
         }
+    }
+
+    /// A new category of a business, below its parent if it has one.
+    pub fn new(id: CategoryId, business_id: BusinessId, name: &str, place: Place<'_>) -> Self {
+        let (parent_id, root_id) = match place {
+            Place::Below(parent) => (parent.id, parent.root_id),
+            Place::Top(stated) => (stated, id),
+        };
+        Self { id, business_id, name: name.to_owned(), parent_id, root_id, is_built_in: false }
+    }
+
+    /// The category as it is stored and told of.
+    pub fn document(&self) -> String {
+        let mut out = JsonWriter::with_capacity(160);
+        self.write(&mut out, false);
+        out.finish()
     }
 
     /// Writes the category as the wire shows it.
@@ -99,6 +122,96 @@ impl ServiceCategory {
     }
 }
 
+/// Where a new category is put.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    Below(&'a ServiceCategory),
+    /// Below none, with the `bk_parent_id` that was sent: 0, or a number below it (`templates E4`).
+    Top(CategoryId),
+}
+
+impl Place<'_> {
+    fn is_first_level(self) -> bool {
+        matches!(self, Place::Top(CategoryId(0)))
+    }
+}
+
+/// The longest name of a category, in characters.
+const MAX_NAME: usize = 128;
+
+/// Checks the name that a caller gives a category. Names of built-in ones may be different.
+pub fn check_name(name: &str, at: impl Into<FieldPath>) -> Result<(), Fault> {
+    let refuse = |reason| Err(Fault::new(Cause::ParamInvalid, at).because(reason));
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-' | '(' | ')') || is_han(c);
+    if name.is_empty() {
+        refuse(Reason::Blank)
+    } else if name.chars().nth(MAX_NAME).is_some() {
+        refuse(Reason::TooManyCharacters { max: MAX_NAME })
+    } else if !name.chars().all(is_allowed) {
+        refuse(Reason::Characters { value: quoted(name) })
+    } else {
+        Ok(())
+    }
+}
+
+/// The characters of the Unicode script Han, first and last of each range.
+const HAN: [(char, char); 21] = [
+    ('\u{2e80}', '\u{2e99}'),
+    ('\u{2e9b}', '\u{2ef3}'),
+    ('\u{2f00}', '\u{2fd5}'),
+    ('\u{3005}', '\u{3005}'),
+    ('\u{3007}', '\u{3007}'),
+    ('\u{3021}', '\u{3029}'),
+    ('\u{3038}', '\u{303b}'),
+    ('\u{3400}', '\u{4dbf}'),
+    ('\u{4e00}', '\u{9fff}'),
+    ('\u{f900}', '\u{fa6d}'),
+    ('\u{fa70}', '\u{fad9}'),
+    ('\u{16fe2}', '\u{16fe3}'),
+    ('\u{16ff0}', '\u{16ff1}'),
+    ('\u{20000}', '\u{2a6df}'),
+    ('\u{2a700}', '\u{2b739}'),
+    ('\u{2b740}', '\u{2b81d}'),
+    ('\u{2b820}', '\u{2cea1}'),
+    ('\u{2ceb0}', '\u{2ebe0}'),
+    ('\u{2ebf0}', '\u{2ee5d}'),
+    ('\u{2f800}', '\u{2fa1d}'),
+    ('\u{30000}', '\u{323af}'),
+];
+
+fn is_han(c: char) -> bool {
+    HAN.iter().any(|(first, last)| (*first..=*last).contains(&c))
+}
+
+/// Whether a new category clashes with one of these, which have its name: on the first level with those there, on any other with all
+/// that are not on the first (`templates E5`).
+pub fn name_is_taken(place: Place<'_>, same_named: &[ServiceCategory]) -> bool {
+    same_named.iter().any(|other| (other.parent_id == CategoryId(0)) == place.is_first_level())
+}
+
+/// Whether a category cannot get the name that these have: brothers and sisters only (`templates E6`).
+pub fn rename_is_taken(category: &ServiceCategory, same_named: &[ServiceCategory]) -> bool {
+    same_named.iter().any(|other| other.parent_id == category.parent_id && other.id != category.id)
+}
+
+/// A category with all below it.
+pub fn with_descendants(top: CategoryId, categories: &[ServiceCategory]) -> HashSet<CategoryId> {
+    let mut below: HashMap<CategoryId, Vec<CategoryId>> = HashMap::new();
+    for category in categories {
+        below.entry(category.parent_id).or_default().push(category.id);
+    }
+    let mut found = HashSet::from([top]);
+    let mut left = vec![top];
+    while let Some(id) = left.pop() {
+        for child in below.get(&id).into_iter().flatten() {
+            if found.insert(*child) {
+                left.push(*child);
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +228,59 @@ mod tests {
         // clients 7, install: exactly one child of this name.
         let defaults = all.iter().filter(|c| c.name == "Default" && c.parent_id != CategoryId(0));
         assert_eq!(defaults.map(|c| c.id).collect::<Vec<_>>(), [CategoryId::DEFAULT]);
+    }
+
+    #[test]
+    fn names_have_letters_and_few_signs() {
+        let check = |name: &str, good: bool| assert_eq!(check_name(name, "name").is_ok(), good, "{name:?}");
+        for good in ["a", "Z_9:-()", "中文〇々", &"名".repeat(128), &"𠀀".repeat(128)] {
+            check(good, true);
+        }
+        for bad in ["", " a", "a b", "a.b", "é", "（）", "ア", "a\n", "𝒳", &"名".repeat(129)] {
+            check(bad, false);
+        }
+    }
+
+    /// A tree of 1 (2 (3), 4) and 5.
+    fn tree() -> Vec<ServiceCategory> {
+        let category = |(id, parent): (i64, i64)| ServiceCategory {
+            id: CategoryId(id),
+            business_id: BusinessId(3),
+            name: "n".into(),
+            parent_id: CategoryId(parent),
+            root_id: CategoryId(1),
+            is_built_in: false,
+        };
+        [(1, 0), (2, 1), (3, 2), (4, 1), (5, 0)].map(category).into()
+    }
+
+    #[test]
+    fn names_clash_by_level() {
+        let tree = tree();
+        let check = |place: Place<'_>, other: usize, taken: bool| {
+            assert_eq!(name_is_taken(place, &tree[other..=other]), taken, "{place:?} {other}");
+        };
+        check(Place::Top(CategoryId(0)), 0, true);
+        check(Place::Top(CategoryId(0)), 1, false);
+        check(Place::Top(CategoryId(-1)), 0, false);
+        check(Place::Top(CategoryId(-1)), 1, true);
+        check(Place::Below(&tree[4]), 2, true);
+        check(Place::Below(&tree[4]), 0, false);
+        assert!(!name_is_taken(Place::Top(CategoryId(0)), &[]));
+        assert!(rename_is_taken(&tree[1], &tree[3..]));
+        assert!(!rename_is_taken(&tree[1], &tree[..3]));
+    }
+
+    #[test]
+    fn descendants_are_found_at_any_depth() {
+        let found = |top| {
+            let mut ids: Vec<_> = with_descendants(CategoryId(top), &tree()).into_iter().map(CategoryId::get).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(found(1), [1, 2, 3, 4]);
+        assert_eq!(found(2), [2, 3]);
+        assert_eq!(found(9), [9]);
     }
 
     #[test]

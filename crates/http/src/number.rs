@@ -1,7 +1,7 @@
 //! The one place where causes become numbers and sentences, in English and Chinese (`gateway` §7).
 
 use crate::language::Language;
-use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
+use rollcall_domain::fault::{Cause, Failure, Fault, Reason, Referrer};
 
 /// Of refusals for lack of a right.
 pub const NO_PERMISSION: i64 = 9_900_403;
@@ -44,6 +44,9 @@ numbers! {
         TooManyRecords => (1_199_081, "{0} holds more than the {1} records of one call", "{0} 超过单次操作的上限 {1} 条"),
         LengthIllegal => (1_199_089, "{0} must hold 1 to {1} items", "{0} 的长度应为 1 到 {1}"),
         RouteUnknown => (1_199_045, "no such operation: {0}", "没有这个接口：{0}"),
+        BuiltInRecord => (1_199_054, "{0} is built in and cannot be changed", "{0} 为内置数据，不能操作"),
+        HasChildren => (1_199_055, "{0} has records below it and cannot be removed", "{0} 下还有记录，不能删除"),
+        InUse => (1_199_056, "{0} is in use and cannot be removed", "{0} 正在使用，不能删除"),
         PageIllegal => (1_199_059, "page.start or page.limit is not acceptable", "分页参数不可用"),
         OutcomeUnknown => (
             1_199_902,
@@ -66,6 +69,7 @@ numbers! {
         },
         BuiltInProtected => (1_101_098, "{0} is built in and cannot be changed", "{0} 为内置数据，不能操作"),
         SetNameTaken => (1_101_108, "set name is taken: {0}", "集群名已被使用：{0}"),
+        ServiceTemplateNotRemoved => (1_108_030, "service template {0} cannot be removed", "服务模板 {0} 删除出错"),
         InstanceOwnedByTemplate => {
             (1_108_035, "the processes of {0} come from its template", "{0} 的进程由模板管理，不能直接新建")
         },
@@ -80,6 +84,12 @@ numbers! {
             (1_113_005, "a built-in module cannot be combined with others: {0}", "内置模块不能与其他模块一起选择：{0}")
         },
         BusinessAbsent => (1_113_006, "business {0} does not exist", "业务 {0} 不存在"),
+        CategoryNameTaken => (1_113_017, "service category name is taken: {0}", "服务分类名已被使用：{0}"),
+        CategoryNotLeaf => (
+            1_113_032,
+            "service category {0} has others below it and cannot be used itself",
+            "服务分类 {0} 下还有子分类，不能直接使用",
+        ),
         ProcessOwnedByTemplate => (
             1_113_022,
             "process {0} is owned by its template and cannot be removed by itself",
@@ -208,6 +218,16 @@ fn why(reason: &Reason, language: Language) -> String {
         Reason::NotSupportedYet => plain("not supported by this release", "此版本不支持"),
         Reason::These { what } => what.clone(),
         Reason::Absent { value } => say(format!("{value} does not exist"), format!("{value} 不存在")),
+        Reason::TooManyCharacters { max } => say(format!("longer than {max} characters"), format!("超过 {max} 个字符")),
+        Reason::UsedBy(referrer) => {
+            let (english, chinese) = match referrer {
+                Referrer::ServiceCategory => ("service categories", "服务分类"),
+                Referrer::ServiceTemplate => ("service templates", "服务模板"),
+                Referrer::Module => ("modules", "模块"),
+                Referrer::ServiceInstance => ("service instances", "服务实例"),
+            };
+            say(format!("there are {english} that refer to it"), format!("有{chinese}引用它"))
+        }
         Reason::TooMany { max } => say(format!("at most {max}"), format!("最多 {max}")),
     }
 }

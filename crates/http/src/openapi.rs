@@ -357,6 +357,7 @@ const OTHER: &str = "Other";
 const TAGS: &[Tag] = &[
     tag("Service categories", "服务分类", &["service_category"]),
     tag("Service instances", "服务实例", &["service_instance"]),
+    tag("Service templates", "服务模板", &["service_template"]),
     tag("Process instances", "进程实例", &["process"]),
     tag("Models", "模型", &["object"]),
     tag("Hosts", "主机", &["host"]),

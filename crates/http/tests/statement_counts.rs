@@ -264,6 +264,103 @@ const CASES: &[Case] = &[
         [1, 50],
         |app, count| json!({"bk_biz_id": Place::with_modules(app, count).business}),
     ),
+    case(
+        "post_findmany_proc_service_category_with_statistics",
+        "categories",
+        [3, 3],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": with_categories(app, count)}),
+    ),
+    case(
+        "create_service_category",
+        "beside others",
+        [6, 8],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": with_categories(app, count), "name": "new"}),
+    ),
+    case("create_service_category", "below another", [7, 9], [1, 50], |app, count| {
+        let business = with_categories(app, count);
+        let parent = app.post("/create/proc/service_category", json!({"bk_biz_id": business, "name": "p"})).data();
+        json!({"bk_biz_id": business, "name": "new", "bk_parent_id": parent["id"]})
+    }),
+    case("update_service_category", "beside others", [5, 7], [1, 50], |app, count| {
+        let business = with_categories(app, count);
+        let made = app.post("/create/proc/service_category", json!({"bk_biz_id": business, "name": "old"})).data();
+        json!({"bk_biz_id": business, "id": made["id"], "name": "new"})
+    }),
+    case("delete_service_category", "beside others", [7, 9], [1, 50], |app, count| {
+        let business = with_categories(app, count);
+        let made = app.post("/create/proc/service_category", json!({"bk_biz_id": business, "name": "old"})).data();
+        json!({"bk_biz_id": business, "id": made["id"]})
+    }),
+    case(
+        "create_service_template",
+        "beside others",
+        [8, 10],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": with_templates(app, count).0, "name": "new", "service_category_id": 4}),
+    ),
+    case("update_service_template", "with modules that follow", [10, 12], [1, 50], |app, count| {
+        let (business, template) = with_followers(app, count);
+        json!({"bk_biz_id": business, "id": template, "name": "new", "service_category_id": 4})
+    }),
+    case(
+        "get_service_template",
+        "beside others",
+        [1, 1],
+        [1, 50],
+        |app, count| json!({"service_template_id": with_templates(app, count).1[0]}),
+    ),
+    case(
+        "get_find_proc_service_template__detail",
+        "with modules that follow",
+        [3, 3],
+        [1, 50],
+        |app, count| json!({"service_template_id": with_followers(app, count).1}),
+    ),
+    case(
+        "list_service_template",
+        "templates",
+        [2, 2],
+        [1, 50],
+        |app, count| json!({"bk_biz_id": with_templates(app, count).0, "page": {"start": 0, "limit": 100}}),
+    ),
+    case("list_service_template", "templates of a category, by name", [2, 2], [1, 50], |app, count| {
+        json!({"bk_biz_id": with_templates(app, count).0, "service_category_id": 1, "search": "T",
+            "page": {"start": 0, "limit": 100, "sort": "name"}})
+    }),
+    case("delete_service_template", "with its attributes", [8, 10], [1, 3], |app, count| {
+        let (business, template) = with_attributes(app, count);
+        json!({"bk_biz_id": business, "service_template_id": template})
+    }),
+    case("post_findmany_proc_service_template_count_info_biz", "templates", [2, 2], [1, 50], |app, count| {
+        let (business, templates) = with_templates(app, count);
+        json!({"bk_biz_id": business, "service_template_ids": templates})
+    }),
+    case("post_create_proc_service_template_all_info", "with attributes", [10, 12], [1, 3], |app, count| {
+        let business = with_attributes(app, 1).0;
+        json!({"bk_biz_id": business, "name": "new", "service_category_id": 4, "attributes": attributes(count, "2")})
+    }),
+    case("put_update_proc_service_template_all_info", "attributes", [5, 7], [1, 3], |app, count| {
+        let (business, template) = with_attributes(app, count);
+        json!({"bk_biz_id": business, "id": template, "attributes": attributes(count, "2")})
+    }),
+    case("post_find_proc_service_template_all_info", "attributes", [2, 2], [1, 3], |app, count| {
+        let (business, template) = with_attributes(app, count);
+        json!({"bk_biz_id": business, "id": template})
+    }),
+    case("put_update_proc_service_template_attribute", "attributes", [5, 7], [1, 3], |app, count| {
+        let (business, template) = with_attributes(app, count);
+        json!({"bk_biz_id": business, "id": template, "attributes": attributes(count, "2")})
+    }),
+    case("delete_delete_proc_service_template_attribute", "attributes", [5, 7], [1, 3], |app, count| {
+        let (business, template) = with_attributes(app, count);
+        json!({"bk_biz_id": business, "id": template, "bk_attribute_ids": MODULE_ATTRIBUTES[..count]})
+    }),
+    case("post_findmany_proc_service_template_attribute", "attributes", [2, 2], [1, 3], |app, count| {
+        let (business, template) = with_attributes(app, count);
+        json!({"bk_biz_id": business, "id": template})
+    }),
     case("search_object_attribute", "", [1, 1], [1, 1], |_, _| json!({"bk_obj_id": "host"})),
     case("add_host_to_resource", "new hosts", [13, 16], [1, 100], |_, count| json!({"host_info": rows(count, "new")})),
     case("add_host_to_resource", "hosts that change", [11, 14], [1, 100], |app, count| {
@@ -404,6 +501,51 @@ fn with_sets(app: &TestApp, count: usize) -> i64 {
 fn module(app: &TestApp, business: i64, set: i64, name: &str) -> i64 {
     let module = json!({"bk_module_name": name, "bk_parent_id": set});
     app.post(&format!("/module/{business}/{set}"), module).data()["bk_module_id"].as_i64().unwrap()
+}
+
+/// A business with so many categories.
+fn with_categories(app: &TestApp, count: usize) -> i64 {
+    let business = business(app, "b");
+    for i in 0..count {
+        app.post("/create/proc/service_category", json!({"bk_biz_id": business, "name": format!("c{i}")})).data();
+    }
+    business
+}
+
+/// A business with so many templates.
+fn with_templates(app: &TestApp, count: usize) -> (i64, Vec<i64>) {
+    let business = business(app, "b");
+    let template = |i: usize| {
+        let template = json!({"bk_biz_id": business, "name": format!("t{i}"), "service_category_id": 2});
+        app.post("/create/proc/service_template", template).data()["id"].as_i64().unwrap()
+    };
+    (business, (0..count).map(template).collect())
+}
+
+/// A business with a template that so many modules follow.
+fn with_followers(app: &TestApp, count: usize) -> (i64, i64) {
+    let (business, templates) = with_templates(app, 1);
+    for i in 0..count {
+        let set = set(app, business, &format!("s{i}"));
+        app.bind(module(app, business, set, "t0"), templates[0]);
+    }
+    (business, templates[0])
+}
+
+/// Type of the module and who maintains it.
+const MODULE_ATTRIBUTES: [i64; 3] = [31, 32, 33];
+
+/// So many of these with a value that each of them takes.
+fn attributes(count: usize, value: &str) -> Value {
+    let ids = MODULE_ATTRIBUTES[..count].iter();
+    ids.map(|id| json!({"bk_attribute_id": id, "bk_property_value": value})).collect()
+}
+
+/// A business with a template that fixes so many attributes.
+fn with_attributes(app: &TestApp, count: usize) -> (i64, i64) {
+    let (business, templates) = with_templates(app, 1);
+    app.fix_attributes(business, templates[0], &attributes(count, "1"));
+    (business, templates[0])
 }
 
 fn address(number: usize) -> String {

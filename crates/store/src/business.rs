@@ -7,6 +7,8 @@ use rollcall_domain::id::BusinessId;
 crate::statements! {
     /// Served by the primary key.
     FIND = "SELECT id, kind, status, name FROM business WHERE id = $1";
+    /// Served by the primary key.
+    LOCK = "SELECT id FROM business WHERE id = $1 {for update}";
     /// Served by `business_name`.
     FIND_NAMED = "SELECT id FROM business WHERE name = $1";
     /// Businesses are few: one per product of a company.
@@ -39,6 +41,11 @@ pub fn find(tx: &mut dyn Tx, id: BusinessId) -> Result<Option<BusinessRow>, Stor
             name: row.text(3)?.to_owned(),
         })
     })
+}
+
+/// Whether there is the business, which then is kept as it is until the end of the transaction: for rules about all of it.
+pub fn lock(tx: &mut dyn Tx, id: BusinessId) -> Result<bool, StoreError> {
+    Ok(tx.find(LOCK, &[id.get().into()], |_| Ok(()))?.is_some())
 }
 
 /// The business of exactly this name, the pool included.

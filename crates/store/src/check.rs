@@ -152,16 +152,57 @@ const RULES: &[Rule] = &[
         "{only postgres} SELECT l.id FROM service_instance_locator l LEFT JOIN service_instance s
             ON s.id = l.id AND s.business_id = l.business_id WHERE s.id IS NULL",
     ),
-    // Templates are not there yet: nothing can follow one (instances I-5, topology 7 and 8)
+    // Service templates: instances I-5, topology 7 and 8, templates 11 and 18
     rule(
         "service_instance",
         "it follows a service template that does not exist",
-        "SELECT id FROM service_instance WHERE service_template_id <> 0",
+        "SELECT s.id FROM service_instance s WHERE s.service_template_id <> 0
+            AND NOT EXISTS (SELECT 1 FROM service_template t WHERE t.id = s.service_template_id)",
+    ),
+    rule(
+        "service_instance",
+        "it follows another service template than its module",
+        "SELECT s.id FROM service_instance s JOIN module m ON m.id = s.module_id
+            WHERE s.service_template_id NOT IN (0, m.service_template_id)",
     ),
     rule(
         "module",
         "it follows a service template that does not exist",
-        "SELECT id FROM module WHERE service_template_id <> 0",
+        "SELECT m.id FROM module m WHERE m.service_template_id <> 0
+            AND NOT EXISTS (SELECT 1 FROM service_template t WHERE t.id = m.service_template_id)",
+    ),
+    rule(
+        "module",
+        "its business, name or service category is not that of its service template",
+        "SELECT m.id FROM module m JOIN service_template t ON t.id = m.service_template_id
+            WHERE m.business_id <> t.business_id OR m.name <> t.name OR m.service_category_id <> t.service_category_id",
+    ),
+    rule(
+        "service_template",
+        "its business does not exist",
+        "SELECT t.id FROM service_template t WHERE NOT EXISTS (SELECT 1 FROM business b WHERE b.id = t.business_id)",
+    ),
+    rule(
+        "service_template",
+        "another service template of its business has its name",
+        "SELECT max(id) FROM service_template GROUP BY business_id, name HAVING count(*) > 1",
+    ),
+    rule(
+        "service_template",
+        "its service category is neither shared nor of its business",
+        "SELECT t.id FROM service_template t WHERE NOT EXISTS (SELECT 1 FROM service_category c
+            WHERE c.id = t.service_category_id AND c.business_id IN (0, t.business_id))",
+    ),
+    rule(
+        "service_template_attribute",
+        "its service template does not exist or is of another business",
+        "SELECT a.id FROM service_template_attribute a WHERE NOT EXISTS (SELECT 1 FROM service_template t
+            WHERE t.id = a.service_template_id AND t.business_id = a.business_id)",
+    ),
+    rule(
+        "service_template_attribute",
+        "its service template has the attribute twice",
+        "SELECT max(id) FROM service_template_attribute GROUP BY service_template_id, attribute_id HAVING count(*) > 1",
     ),
     rule(
         "topology_set",
@@ -218,8 +259,26 @@ const RULES: &[Rule] = &[
     rule(
         "service_category",
         "its parent does not exist",
-        "SELECT c.id FROM service_category c WHERE c.parent_id <> 0
+        "SELECT c.id FROM service_category c WHERE c.parent_id > 0
             AND NOT EXISTS (SELECT 1 FROM service_category p WHERE p.id = c.parent_id)",
+    ),
+    // templates 25
+    rule(
+        "service_category",
+        "its root is not that of its parent, or not itself",
+        "SELECT c.id FROM service_category c LEFT JOIN service_category p ON p.id = c.parent_id
+            WHERE c.root_id <> coalesce(p.root_id, c.id)",
+    ),
+    rule(
+        "service_category",
+        "its parent is of another business",
+        "SELECT c.id FROM service_category c JOIN service_category p ON p.id = c.parent_id
+            WHERE p.business_id NOT IN (0, c.business_id)",
+    ),
+    rule(
+        "service_category",
+        "another service category below its parent has its name",
+        "SELECT max(id) FROM service_category GROUP BY business_id, parent_id, name HAVING count(*) > 1",
     ),
     // Hosts: topology 4
     rule(
@@ -328,6 +387,21 @@ const RULES: &[Rule] = &[
         lives_against_events!("module", "6", "(t.business_id > 2 OR t.kind = 0)"),
     ),
     rule(
+        "service_category",
+        "its events do not tell that it was created once and lives",
+        lives_against_events!("service_category", "110", "t.is_built_in = 0"),
+    ),
+    rule(
+        "service_template",
+        "its events do not tell that it was created once and lives",
+        lives_against_events!("service_template", "111"),
+    ),
+    rule(
+        "service_template_attribute",
+        "its events do not tell that it was created once and lives",
+        lives_against_events!("service_template_attribute", "112"),
+    ),
+    rule(
         "host_module",
         "the events do not tell of as many modules as the host is in",
         "WITH told AS (SELECT object_id, sum(CASE operation WHEN 1 THEN 1 WHEN 3 THEN -1 ELSE 0 END) AS modules
@@ -340,6 +414,13 @@ const RULES: &[Rule] = &[
     rule("business", "it is gone and no event tells of it", gone_against_events!("business", "4")),
     rule("topology_set", "it is gone and no event tells of it", gone_against_events!("topology_set", "5")),
     rule("module", "it is gone and no event tells of it", gone_against_events!("module", "6")),
+    rule("service_category", "it is gone and no event tells of it", gone_against_events!("service_category", "110")),
+    rule("service_template", "it is gone and no event tells of it", gone_against_events!("service_template", "111")),
+    rule(
+        "service_template_attribute",
+        "it is gone and no event tells of it",
+        gone_against_events!("service_template_attribute", "112"),
+    ),
     rule(
         "event",
         "no audit entry is of its request",
@@ -484,7 +565,13 @@ const COUNTED: &[(&str, &str)] = counted! {
     "set", "topology_set", "SELECT max(id) AS seen FROM topology_set UNION ALL SELECT max(object_id) FROM event WHERE kind = 5";
     "module", "module", "SELECT max(id) AS seen FROM module UNION ALL SELECT max(object_id) FROM event WHERE kind = 6";
     "host", "host", "SELECT max(id) AS seen FROM host UNION ALL SELECT max(object_id) FROM event WHERE kind = 2";
-    "service_category", "service_category", "SELECT max(id) AS seen FROM service_category";
+    "service_category", "service_category",
+        "SELECT max(id) AS seen FROM service_category UNION ALL SELECT max(object_id) FROM event WHERE kind = 110";
+    "service_template", "service_template",
+        "SELECT max(id) AS seen FROM service_template UNION ALL SELECT max(object_id) FROM event WHERE kind = 111";
+    "service_template_attribute", "service_template_attribute",
+        "SELECT max(id) AS seen FROM service_template_attribute
+            UNION ALL SELECT max(object_id) FROM event WHERE kind = 112";
     "service_instance", "service_instance",
         "SELECT max(id) AS seen FROM service_instance UNION ALL SELECT max(object_id) FROM event WHERE kind = 100";
     "process", "process", "SELECT max(id) AS seen FROM process UNION ALL SELECT max(object_id) FROM event WHERE kind = 9";
@@ -538,6 +625,26 @@ const DOCUMENTED: &[Documented] = &[
             Member::Int("default"),
             Member::Int("service_template_id"),
             Member::Int("service_category_id"),
+        ],
+    },
+    Documented {
+        table: "service_template",
+        rows: "SELECT id, document, id, business_id, name, service_category_id FROM service_template",
+        members: &[
+            Member::Int("id"),
+            Member::Int("bk_biz_id"),
+            Member::Text("name"),
+            Member::Int("service_category_id"),
+        ],
+    },
+    Documented {
+        table: "service_template_attribute",
+        rows: "SELECT id, document, id, business_id, service_template_id, attribute_id FROM service_template_attribute",
+        members: &[
+            Member::Int("id"),
+            Member::Int("bk_biz_id"),
+            Member::Int("service_template_id"),
+            Member::Int("bk_attribute_id"),
         ],
     },
     Documented {

@@ -7,6 +7,7 @@
 //! | `{has column $n}` | the column contains the text, its case counting; "" is in every text |
 //! | `{selected $n}` | the `labels` of a service instance meet the selectors in a JSON text, see [`rollcall_domain::label`] |
 //! | `{for update}` | at the end of a query: nobody else changes these rows until the end of the transaction |
+//! | `{for share}` | the same, and others may say so too |
 //! | `{by id}` | behind a table whose rows are named by their ids: SQLite would rather read an index through the whole business |
 //! | `{only postgres}` | at the beginning: elsewhere the statement does nothing |
 //! | `{service_instance_locator}` | the table that tells the business of a service instance by its id |
@@ -165,6 +166,7 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     let fixed = |sqlite: &str, postgres: &str| Some(pick(sqlite.to_owned(), postgres.to_owned()));
     match mark {
         "for update" => fixed("", "FOR UPDATE"),
+        "for share" => fixed("", "FOR SHARE"),
         // It takes a list for longer than a business. The primary key is no index in this sense, so it is what is left.
         "by id" => fixed("NOT INDEXED", ""),
         "service_instance_locator" => fixed("service_instance", "service_instance_locator"),

@@ -30,6 +30,9 @@ pub enum EventKind {
     Process = 9,
     /// Not watched by any client of the original; kept so that every record's past can be told.
     ServiceInstance = 100,
+    ServiceCategory = 110,
+    ServiceTemplate = 111,
+    ServiceTemplateAttribute = 112,
 }
 
 /// How it changed.

@@ -29,9 +29,11 @@ pub mod query_filter;
 pub mod sequence;
 pub mod service_category;
 pub mod service_instance;
+pub mod service_template;
 pub mod set;
 pub mod sqlite;
 mod statements;
+pub mod template_attribute;
 
 pub use engine::{Engine, Journal, MayRetry, Observer, Param, ReadRun, Row, Stop, Store, TimeLimits, Tx, Work};
 pub use error::StoreError;

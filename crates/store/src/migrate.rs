@@ -7,6 +7,7 @@ const STEPS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_base.sql")),
     (2, include_str!("../migrations/0002_audit_search.sql")),
     (3, include_str!("../migrations/0003_last_change.sql")),
+    (4, include_str!("../migrations/0004_service_template.sql")),
 ];
 
 crate::statements! {

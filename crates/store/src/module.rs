@@ -1,7 +1,7 @@
 //! Modules of sets.
 
 use crate::{Param, Row, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, SetId};
+use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
 use rollcall_domain::module::NewModule;
 
 crate::statements! {
@@ -21,6 +21,25 @@ crate::statements! {
         WHERE business_id = $1 AND kind > 0 AND kind = $2 ORDER BY id LIMIT 1";
     /// Served by `module_name`.
     FIND_NAMED = "SELECT id FROM module WHERE business_id = $1 AND set_id = $2 AND name = $3";
+    /// Served by `module_category`.
+    FIND_OF_CATEGORY = "SELECT id FROM module WHERE service_category_id = $1 LIMIT 1";
+    /// Served by `module_category`.
+    COUNT_BY_CATEGORY = "SELECT service_category_id, count(*) FROM module
+        WHERE business_id = $1 AND service_category_id {in $2} GROUP BY service_category_id";
+    /// Served by `module_template`.
+    LOCK_OF_TEMPLATE = "SELECT id, set_id, service_category_id, name, document FROM module
+        WHERE business_id = $1 AND service_template_id > 0 AND service_template_id = $2 ORDER BY id {for update}";
+    /// Served by `module_template`.
+    FIND_OF_TEMPLATE = "SELECT id FROM module
+        WHERE business_id = $1 AND service_template_id > 0 AND service_template_id = $2 LIMIT 1";
+    /// Served by `module_template`.
+    COUNT_BY_TEMPLATE = "SELECT service_template_id, count(*) FROM module
+        WHERE business_id = $1 AND service_template_id > 0 AND service_template_id {in $2} GROUP BY service_template_id";
+    /// Served by `module_name`.
+    FIND_NAMED_BESIDE = "SELECT id FROM module
+        WHERE business_id = $1 AND set_id {in $2} AND name = $3 AND service_template_id <> $4 LIMIT 1";
+    /// Served by the primary key.
+    FOLLOW for many = "UPDATE module SET service_category_id = $2, name = $3, document = $4 WHERE id = $1";
     /// Served by `module_business`.
     COUNT = "SELECT count(*) FROM module WHERE business_id = $1";
     /// Served by `module_business`.
@@ -102,6 +121,86 @@ pub fn find_named(
 ) -> Result<Option<ModuleId>, StoreError> {
     let params = [business.get().into(), set.get().into(), name.into()];
     tx.find(FIND_NAMED, &params, |row| row.int(0).map(ModuleId))
+}
+
+/// Whether a module of any business is of this category.
+pub fn uses_category(tx: &mut dyn Tx, category: CategoryId) -> Result<bool, StoreError> {
+    Ok(tx.find(FIND_OF_CATEGORY, &[category.get().into()], |_| Ok(()))?.is_some())
+}
+
+/// How many modules of a business are of these categories. Those without any are left out.
+pub fn count_by_category(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    categories: &[CategoryId],
+) -> Result<Vec<(CategoryId, i64)>, StoreError> {
+    let ids: Vec<_> = categories.iter().map(|id| id.get()).collect();
+    let params = [business.get().into(), Param::Ids(&ids)];
+    tx.list(COUNT_BY_CATEGORY, &params, |row| Ok((CategoryId(row.int(0)?), row.int(1)?)))
+}
+
+/// A module that follows a template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Follower {
+    pub id: ModuleId,
+    pub set_id: SetId,
+    pub service_category_id: CategoryId,
+    pub name: String,
+    /// JSON text.
+    pub document: String,
+}
+
+/// The modules that follow a template, in order of their ids, kept as they are until the end of the transaction.
+pub fn lock_followers(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    template: ServiceTemplateId,
+) -> Result<Vec<Follower>, StoreError> {
+    tx.list(LOCK_OF_TEMPLATE, &[business.get().into(), template.get().into()], |row| {
+        Ok(Follower {
+            id: ModuleId(row.int(0)?),
+            set_id: SetId(row.int(1)?),
+            service_category_id: CategoryId(row.int(2)?),
+            name: row.text(3)?.to_owned(),
+            document: row.text(4)?.to_owned(),
+        })
+    })
+}
+
+/// How many modules of a business follow each of these templates. Those without any are left out.
+pub fn count_by_template(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    templates: &[i64],
+) -> Result<Vec<(ServiceTemplateId, i64)>, StoreError> {
+    let params = [business.get().into(), Param::Ids(templates)];
+    tx.list(COUNT_BY_TEMPLATE, &params, |row| Ok((ServiceTemplateId(row.int(0)?), row.int(1)?)))
+}
+
+/// Whether a module follows a template.
+pub fn uses_template(tx: &mut dyn Tx, business: BusinessId, template: ServiceTemplateId) -> Result<bool, StoreError> {
+    Ok(tx.find(FIND_OF_TEMPLATE, &[business.get().into(), template.get().into()], |_| Ok(()))?.is_some())
+}
+
+/// Whether a module of this name that does not follow the template is in one of these sets.
+pub fn is_named_beside(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    sets: &[i64],
+    name: &str,
+    template: ServiceTemplateId,
+) -> Result<bool, StoreError> {
+    let params = [business.get().into(), Param::Ids(sets), name.into(), template.get().into()];
+    Ok(tx.find(FIND_NAMED_BESIDE, &params, |_| Ok(()))?.is_some())
+}
+
+/// Stores what modules took from their templates: name, category, document.
+pub fn follow(tx: &mut dyn Tx, modules: &[Follower]) -> Result<(), StoreError> {
+    let params = modules.iter().flat_map(|module| {
+        let (id, category) = (module.id.get(), module.service_category_id.get());
+        [Param::Int(id), category.into(), (&module.name).into(), (&module.document).into()]
+    });
+    tx.execute_many(FOLLOW, 4, &params.collect::<Vec<_>>())
 }
 
 /// How many modules a business has, or one set of it.

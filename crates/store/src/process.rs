@@ -1,7 +1,7 @@
 //! Processes with their relations: both stand in one row, so that one cannot be without the other (`instances I-1`, `I-2`).
 
 use crate::{Param, Row, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId, SetId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId, ServiceTemplateId, SetId};
 use rollcall_domain::process::{NewProcess, ProcessKeys};
 
 crate::statements! {
@@ -51,6 +51,10 @@ crate::statements! {
     DELETE = "DELETE FROM process {by id} WHERE business_id = $1 AND id {in $2}";
     INSERT for many = "INSERT INTO process (id, business_id, service_instance_id, host_id, process_template_id, name, func_name,
         start_param, fixed_fields, extra_fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    /// Served by `service_instance_template` and `process_name`.
+    COUNT_OF_TEMPLATE = "SELECT count(*) FROM service_instance s
+        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        WHERE s.business_id = $1 AND s.service_template_id > 0 AND s.service_template_id = $2";
     /// Served by `process_name`.
     DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id {in $2}";
 }
@@ -223,6 +227,15 @@ pub fn keys_of_instances(
 pub fn make_way(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessId]) -> Result<usize, StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     tx.execute(MAKE_WAY, &[business.get().into(), Param::Ids(&ids)])
+}
+
+/// How many processes the instances have that follow a template.
+pub fn count_of_template(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    template: ServiceTemplateId,
+) -> Result<i64, StoreError> {
+    tx.number(COUNT_OF_TEMPLATE, &[business.get().into(), template.get().into()])
 }
 
 /// Stores what processes have become.

@@ -1,7 +1,7 @@
 //! Service instances.
 
 use crate::{Param, Row, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId, ServiceTemplateId};
 use rollcall_domain::label::Selectors;
 use rollcall_domain::service_instance::NewServiceInstance;
 
@@ -122,6 +122,12 @@ crate::statements! {
     RENAME for many = "UPDATE service_instance SET name = $3, document = $4 WHERE business_id = $1 AND id = $2";
     /// Served by the primary key.
     SET_LABELS for many = "UPDATE service_instance SET labels = $3 WHERE business_id = $1 AND id = $2";
+    /// Served by `service_instance_template`.
+    COUNT_BY_TEMPLATE = "SELECT service_template_id, count(*) FROM service_instance
+        WHERE business_id = $1 AND service_template_id > 0 AND service_template_id {in $2} GROUP BY service_template_id";
+    /// Served by `service_instance_template`.
+    FIND_OF_TEMPLATE = "SELECT id FROM service_instance
+        WHERE business_id = $1 AND service_template_id > 0 AND service_template_id = $2 LIMIT 1";
     /// Served by `service_instance_labels`.
     LABELS = "SELECT labels FROM service_instance WHERE business_id = $1 AND labels IS NOT NULL ORDER BY id";
     /// Served by `service_instance_module`.
@@ -353,6 +359,21 @@ pub fn each_of_set_template(
         each(read_listed(row)?);
         Ok(())
     })
+}
+
+/// How many instances of a business follow each of these templates. Those without any are left out.
+pub fn count_by_template(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    templates: &[i64],
+) -> Result<Vec<(ServiceTemplateId, i64)>, StoreError> {
+    let params = [business.get().into(), Param::Ids(templates)];
+    tx.list(COUNT_BY_TEMPLATE, &params, |row| Ok((ServiceTemplateId(row.int(0)?), row.int(1)?)))
+}
+
+/// Whether an instance follows a template.
+pub fn uses_template(tx: &mut dyn Tx, business: BusinessId, template: ServiceTemplateId) -> Result<bool, StoreError> {
+    Ok(tx.find(FIND_OF_TEMPLATE, &[business.get().into(), template.get().into()], |_| Ok(()))?.is_some())
 }
 
 /// Hosts of a module without an instance in it, in order of their ids; of these only, or of all.

@@ -57,7 +57,9 @@ fn listed() -> impl Iterator<Item = &'static Listed> {
         crate::sequence::STATEMENTS,
         crate::service_category::STATEMENTS,
         crate::service_instance::STATEMENTS,
+        crate::service_template::STATEMENTS,
         crate::set::STATEMENTS,
+        crate::template_attribute::STATEMENTS,
     ];
     files.into_iter().flatten()
 }

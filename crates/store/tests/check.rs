@@ -22,6 +22,9 @@ INSERT INTO module SELECT column1, 1, column2, column1 % 4, 'm' || column1, 0, 2
     || ',"bk_biz_id":1,"bk_set_id":' || column2 || ',"bk_module_name":"m' || column1 || '","default":' || (column1 % 4)
     || ',"service_template_id":0,"service_category_id":2}' FROM (VALUES (1, 1), (2, 1), (3, 1), (4, 2)) modules;
 INSERT INTO service_category VALUES (1, 0, 0, 1, 'Default', 1), (2, 0, 1, 1, 'Default', 1);
+INSERT INTO service_template VALUES (1, 1, 'st', 2, '{"bk_biz_id":1,"id":1,"name":"st","service_category_id":2}');
+INSERT INTO service_template_attribute VALUES (1, 1, 1, 32,
+    '{"id":1,"bk_biz_id":1,"service_template_id":1,"bk_attribute_id":32,"bk_property_value":"ann"}');
 INSERT INTO cloud_area VALUES (0, 'Default Area');
 INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', NULL, '{"bk_host_id":1,"bk_cloud_id":0}');
 INSERT INTO host_address VALUES (0, '10.0.0.1', 1);
@@ -36,13 +39,14 @@ INSERT INTO event VALUES (1, 0, 1, 100, 1, 1, 'r1', NULL, '{}');
 INSERT INTO event SELECT 2, 0, 1, 9, 1, 1, 'r1', NULL, '{' || fixed_fields || ',' || extra_fields || '}' FROM process;
 INSERT INTO event VALUES (3, 0, 1, 9, 1, 2, 'r1', NULL, '{}'), (4, 0, 1, 9, 3, 2, 'r1', '{}', NULL);
 INSERT INTO event VALUES (5, 0, 1, 2, 1, 1, 'r1', NULL, '{}'), (6, 0, 1, 3, 1, 1, 'r1', NULL, '{}'),
-    (7, 0, 1, 5, 1, 2, 'r1', NULL, '{}'), (8, 0, 1, 6, 1, 4, 'r1', NULL, '{}');
+    (7, 0, 1, 5, 1, 2, 'r1', NULL, '{}'), (8, 0, 1, 6, 1, 4, 'r1', NULL, '{}'),
+    (9, 0, 1, 111, 1, 1, 'r1', NULL, '{}'), (10, 0, 1, 112, 1, 1, 'r1', NULL, '{}');
 INSERT INTO app VALUES ('demo', 0, 0);
 INSERT INTO app_secret VALUES (1, 'demo', 'd', 0);
 INSERT INTO user_token VALUES (1, 'u', 'd', 0, 0);
 INSERT INTO access_grant VALUES (1, 'u', 'find_business', 1, 0);
 INSERT INTO sequence VALUES ('business', 2), ('set', 3), ('module', 5), ('host', 2), ('service_category', 3),
-    ('service_instance', 2), ('process', 3), ('app_secret', 2), ('user_token', 2), ('grant', 2);
+    ('service_template', 2), ('service_template_attribute', 2), ('service_instance', 2), ('process', 3), ('app_secret', 2), ('user_token', 2), ('grant', 2);
 "#;
 
 /// What belongs to it on PostgreSQL: the events are those of draw 0, and of draw 1 one that waits for its place. Nobody gives it
@@ -52,9 +56,9 @@ INSERT INTO service_instance_locator VALUES (1, 1);
 INSERT INTO sequence VALUES ('audit', 2);
 INSERT INTO event VALUES (1048577, 0, 1, 2, 2, 1, 'r1', '{}', '{}');
 SELECT setval('event_draw', 1);
-INSERT INTO commit_record (id, draw, events, is_pending) VALUES ('a', 0, 8, 0), ('b', 1, 1, 1);
-INSERT INTO event_order VALUES (8, 0, 8);
-UPDATE event_sequencer SET next_position = 9, holder = 'a server that is gone', lease_ms = 9000000000000;
+INSERT INTO commit_record (id, draw, events, is_pending) VALUES ('a', 0, 10, 0), ('b', 1, 1, 1);
+INSERT INTO event_order VALUES (10, 0, 10);
+UPDATE event_sequencer SET next_position = 11, holder = 'a server that is gone', lease_ms = 9000000000000;
 ";
 
 /// The sound store.
@@ -187,7 +191,64 @@ fn damaged_topologies_are_found() {
     check("UPDATE module SET service_template_id = 7 WHERE id = 4", "module", 4, "template");
     check("UPDATE module SET service_category_id = 7 WHERE id = 4", "module", 4, "category");
     check("UPDATE module SET document = '' WHERE id = 4", "module", 4, "bk_module_id");
-    check("UPDATE service_category SET parent_id = 7 WHERE id = 2", "service_category", 2, "parent");
+}
+
+#[test]
+fn damaged_categories_are_found() {
+    check("UPDATE service_category SET parent_id = 7 WHERE id = 2", "service_category", 2, "parent does not exist");
+    check("UPDATE service_category SET root_id = 2 WHERE id = 2", "service_category", 2, "its root");
+    check("UPDATE service_category SET parent_id = -1 WHERE id = 2", "service_category", 2, "its root");
+    check("UPDATE service_category SET business_id = 7 WHERE id = 1", "service_category", 2, "of another business");
+    check("UPDATE service_category SET is_built_in = 0 WHERE id = 2", "service_category", 2, "created once");
+    check(
+        "DROP INDEX service_category_name; UPDATE service_category SET parent_id = 0",
+        "service_category",
+        2,
+        "has its name",
+    );
+    check("UPDATE event SET kind = 110 WHERE id = 8", "service_category", 4, "gone and no event");
+}
+
+#[test]
+fn damaged_templates_are_found() {
+    let follow = |template: i64| {
+        format!(
+            "UPDATE module SET name = 'st', service_template_id = {template}, document = replace(replace(document,
+                'm4', 'st'), '\"service_template_id\":0', '\"service_template_id\":{template}') WHERE id = 4;"
+        )
+    };
+    let home = sound();
+    run(&home, &follow(1));
+    assert_eq!(findings(&home), []);
+    check(&follow(7), "module", 4, "template that does not exist");
+    let other = |what: &str| format!("{} UPDATE module SET {what} WHERE id = 4", follow(1));
+    for what in ["business_id = 7", "name = 'm4'", "service_category_id = 1"] {
+        check(&other(what), "module", 4, "not that of its service template");
+    }
+    check("UPDATE service_instance SET service_template_id = 1", "service_instance", 1, "than its module");
+    check("UPDATE service_template SET business_id = 7", "service_template", 1, "business does not exist");
+    check("UPDATE service_template SET service_category_id = 7", "service_template", 1, "neither shared nor");
+    check("UPDATE service_template SET name = 'x'", "service_template", 1, "name of its document");
+    check(
+        "DROP INDEX service_template_name; INSERT INTO service_template SELECT 2, 1, name, 2, document FROM service_template",
+        "service_template",
+        2,
+        "has its name",
+    );
+    check("DELETE FROM service_template", "service_template", 1, "gone and no event");
+    check("DELETE FROM service_template", "service_template_attribute", 1, "does not exist or is of another");
+    check("UPDATE service_template_attribute SET business_id = 7", "service_template_attribute", 1, "of another");
+    check("UPDATE service_template_attribute SET attribute_id = 7", "service_template_attribute", 1, "bk_attribute_id");
+    check("DELETE FROM service_template_attribute", "service_template_attribute", 1, "gone and no event");
+    check(
+        "DROP INDEX service_template_attribute_attribute; INSERT INTO service_template_attribute
+            SELECT 2, 1, 1, 32, document FROM service_template_attribute",
+        "service_template_attribute",
+        2,
+        "twice",
+    );
+    check("DELETE FROM event WHERE id = 9", "service_template", 1, "created once");
+    check("DELETE FROM event WHERE id = 10", "service_template_attribute", 1, "created once");
 }
 
 #[test]
@@ -227,6 +288,7 @@ fn damaged_counters_are_found() {
     check("UPDATE sequence SET next = 2 WHERE name = 'process'", "process", 2, "given out again");
     check("DELETE FROM sequence WHERE name = 'process'", "process", 2, "given out again");
     check("UPDATE sequence SET next = 1 WHERE name = 'grant'", "access_grant", 1, "given out again");
+    check("UPDATE sequence SET next = 1 WHERE name = 'service_template'", "service_template", 1, "given out again");
 }
 
 #[test]
@@ -262,15 +324,15 @@ fn damage_to_the_order_of_events_is_found() {
     }
     let nowhere = "it is neither in the order nor waiting";
     check("DELETE FROM event_order", "event", 1, nowhere);
-    check("UPDATE event_order SET events = 7, last_position = 7", "event", 8, nowhere);
+    check("UPDATE event_order SET events = 9, last_position = 9", "event", 10, nowhere);
     check("DELETE FROM commit_record WHERE id = 'b'", "event", 1048577, nowhere);
     check("UPDATE commit_record SET is_pending = 0", "event", 1048577, nowhere);
-    check("DELETE FROM event WHERE id = 8", "event_order", 8, "not as many events");
+    check("DELETE FROM event WHERE id = 10", "event_order", 10, "not as many events");
     check("DELETE FROM event WHERE id = 1048577", "commit_record", 1, "not as many events");
     check("UPDATE commit_record SET is_pending = 1", "commit_record", 0, "has one");
     let next = "next position is not the one behind the last";
-    check("UPDATE event_sequencer SET next_position = 8", "event_sequencer", 1, next);
     check("UPDATE event_sequencer SET next_position = 10", "event_sequencer", 1, next);
+    check("UPDATE event_sequencer SET next_position = 12", "event_sequencer", 1, next);
     check("DELETE FROM event_sequencer", "event_sequencer", 1, next);
     check("SELECT setval('event_draw', 1, false)", "event", 1, "given out again");
     // The second entry stands behind a gap, over the end of the first, or tells of the same events.
@@ -278,10 +340,10 @@ fn damage_to_the_order_of_events_is_found() {
         format!("UPDATE commit_record SET is_pending = 0; INSERT INTO event_order VALUES ({last}, {first_id}, 1)")
     };
     let misplaced = "not begin where the entry before it ends";
-    check(&ordered(10, 1048576), "event_order", 10, misplaced);
-    check(&ordered(7, 1048576), "event_order", 8, misplaced);
-    check(&ordered(9, 7), "event_order", 8, "those of another entry");
+    check(&ordered(12, 1048576), "event_order", 12, misplaced);
+    check(&ordered(9, 1048576), "event_order", 10, misplaced);
+    check(&ordered(11, 9), "event_order", 10, "those of another entry");
     // The update of the host before its creation.
-    let turned = "DELETE FROM event_order; INSERT INTO event_order VALUES (1, 1048576, 1), (9, 0, 8)";
+    let turned = "DELETE FROM event_order; INSERT INTO event_order VALUES (1, 1048576, 1), (11, 0, 10)";
     check(turned, "event", 1048577, "an earlier event of its record");
 }

@@ -397,6 +397,31 @@ impl TestApp {
         self.post("/create/proc/service_instance", body).data()[0].as_i64().unwrap()
     }
 
+    /// Lets a module follow a service template: it gets its name and category.
+    pub fn bind(&self, module: i64, template: i64) {
+        let template = self.native("GET", &format!("/find/proc/service_template/{template}"), "").data();
+        let documents = self.documents("SELECT document FROM module").into_iter();
+        let mut document = documents.into_iter().find(|document| document["bk_module_id"] == module).unwrap();
+        document["bk_module_name"] = template["name"].clone();
+        document["service_category_id"] = template["service_category_id"].clone();
+        document["service_template_id"] = template["id"].clone();
+        let bind = "UPDATE module SET service_template_id = $2, service_category_id = $3, name = $4, document = $5
+            WHERE id = $1";
+        let bound = self.store.write_blocking(move |tx| {
+            let number = |field: &str| template[field].as_i64().unwrap().into();
+            let (name, text) = (template["name"].as_str().unwrap(), document.to_string());
+            let params = [module.into(), number("id"), number("service_category_id"), name.into(), (&text).into()];
+            tx.execute(bind, &params)
+        });
+        assert_eq!(bound.unwrap(), 1);
+    }
+
+    /// Makes these all attributes of a service template.
+    pub fn fix_attributes(&self, business: i64, template: i64, attributes: &Value) {
+        let body = json!({"bk_biz_id": business, "id": template, "attributes": attributes});
+        self.native("PUT", "/update/proc/service_template/all_info", body).data();
+    }
+
     /// Gives a user a right, and makes sure the server knows.
     pub fn grant(&self, user: &str, action: Action, business: Option<i64>) {
         let scope = business.map_or(Scope::Everything, |id| Scope::One(BusinessId(id)));

@@ -73,6 +73,12 @@ pub static TABLES: &[Table] = tables! {
     service_category (id) from "service_category WHERE id > $1 ORDER BY id LIMIT $2" {
         id: Int, business_id: Int, parent_id: Int, root_id: Int, name: Text, is_built_in: Int,
     }
+    service_template (id) from "service_template WHERE id > $1 ORDER BY id LIMIT $2" {
+        id: Int, business_id: Int, name: Text, service_category_id: Int, document: Text,
+    }
+    service_template_attribute (id) from "service_template_attribute WHERE id > $1 ORDER BY id LIMIT $2" {
+        id: Int, business_id: Int, service_template_id: Int, attribute_id: Int, document: Text,
+    }
     cloud_area (id) from "cloud_area WHERE id > $1 ORDER BY id LIMIT $2" { id: Int, name: Text }
     host (id) from "host WHERE id > $1 ORDER BY id LIMIT $2" {
         id: Int, cloud_id: Int, inner_ip: Text, inner_ip_v6: Text, outer_ip: Text, outer_ip_v6: Text, agent_id: TextOrNull,

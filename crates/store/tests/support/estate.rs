@@ -49,6 +49,8 @@ pub fn fill(store: &Store) {
             (Sequence::Module, BUSINESSES * 4),
             (Sequence::Host, BUSINESSES * HOSTS),
             (Sequence::ServiceCategory, 2),
+            (Sequence::ServiceTemplate, BUSINESSES),
+            (Sequence::ServiceTemplateAttribute, BUSINESSES),
             (Sequence::ServiceInstance, BUSINESSES * HOSTS),
             (Sequence::Process, LAST_PROCESS),
         ] {
@@ -114,12 +116,33 @@ fn fill_business(tx: &mut dyn Tx, business: i64) -> Result<(), StoreError> {
         )?;
         told.push(created(business, EventKind::Module, id, "{}".into()));
     }
+    fill_template(tx, business, &mut told)?;
     // The ids of a business are not in a row.
     let hosts: Vec<_> = (0..HOSTS).map(|n| n * BUSINESSES + business).collect();
     for host in &hosts {
         fill_host(tx, [business, set, module], *host, &mut told)?;
     }
     journal(tx, business, &hosts, &told)
+}
+
+/// A service template with one attribute; both have the id of their business.
+fn fill_template(tx: &mut dyn Tx, id: i64, told: &mut Vec<EventRow>) -> Result<(), StoreError> {
+    let document = format!(r#"{{"bk_biz_id":{id},"id":{id},"name":"st","service_category_id":2}}"#);
+    put(
+        tx,
+        "INSERT INTO service_template (id, business_id, name, service_category_id, document) VALUES ($1, $1, 'st', 2, $2)",
+        &[id.into(), (&document).into()],
+    )?;
+    told.push(created(id, EventKind::ServiceTemplate, id, document));
+    let document = format!(r#"{{"id":{id},"bk_biz_id":{id},"service_template_id":{id},"bk_attribute_id":32}}"#);
+    put(
+        tx,
+        "INSERT INTO service_template_attribute (id, business_id, service_template_id, attribute_id, document)
+            VALUES ($1, $1, $1, 32, $2)",
+        &[id.into(), (&document).into()],
+    )?;
+    told.push(created(id, EventKind::ServiceTemplateAttribute, id, document));
+    Ok(())
 }
 
 /// A host with its service instance, which has its id, and processes.
