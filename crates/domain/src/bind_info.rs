@@ -25,6 +25,31 @@ pub enum BindIp {
     OfHost(HostAddress),
 }
 
+impl BindIp {
+    /// What a code of templates and of older releases stands for.
+    pub fn of_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "1" => Self::Given(Some("127.0.0.1".into())),
+            "2" => Self::Given(Some("0.0.0.0".into())),
+            "3" => Self::OfHost(HostAddress::InnerV4),
+            "4" => Self::OfHost(HostAddress::OuterV4),
+            "5" => Self::Given(Some("::1".into())),
+            "6" => Self::Given(Some("::".into())),
+            "7" => Self::OfHost(HostAddress::InnerV6),
+            "8" => Self::OfHost(HostAddress::OuterV6),
+            _ => return None,
+        })
+    }
+
+    /// The address on a host; `None` is null.
+    pub fn on<'a>(&'a self, host: &'a HostAddresses) -> Option<&'a str> {
+        match self {
+            Self::Given(ip) => ip.as_deref(),
+            Self::OfHost(which) => Some(host.first(*which)),
+        }
+    }
+}
+
 /// The addresses of a host that a row can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostAddress {
@@ -43,6 +68,14 @@ pub struct HostAddresses {
     pub outer_v6: String,
 }
 
+/// Of a host without any address.
+pub static NO_ADDRESSES: HostAddresses = HostAddresses {
+    inner_v4: String::new(),
+    outer_v4: String::new(),
+    inner_v6: String::new(),
+    outer_v6: String::new(),
+};
+
 impl HostAddresses {
     /// The first address of a kind, or "".
     fn first(&self, which: HostAddress) -> &str {
@@ -52,7 +85,7 @@ impl HostAddresses {
             HostAddress::InnerV6 => &self.inner_v6,
             HostAddress::OuterV6 => &self.outer_v6,
         };
-        all.split(',').next().unwrap_or_default()
+        all.split(',').map(str::trim).find(|address| !address.is_empty()).unwrap_or_default()
     }
 
     /// The text that begins the name of a service instance: all inner IPv4 addresses, else all inner IPv6 ones.
@@ -61,7 +94,7 @@ impl HostAddresses {
     }
 }
 
-/// One port, or one range of ports `A-B` with A ≤ B, without leading zeros.
+/// One port, or one range of ports `A-B` with A ≤ B, without leading zeros. Rows made from a template may hold several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortRange {
     text: String,
@@ -80,6 +113,21 @@ impl PortRange {
             && port(last).ok_or_else(wrong)? < first
         {
             return Err(Reason::PortOrder { value: quoted(text) });
+        }
+        Ok(Self { text: text.to_owned() })
+    }
+
+    /// Reads the ports of a template's row, of which there may be several: ports and ranges, separated by commas, none twice.
+    pub fn parse_list(text: &str) -> Result<Self, Reason> {
+        let mut ranges = Vec::new();
+        for piece in text.split(',') {
+            Self::parse(piece)?;
+            let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
+            ranges.push((port(first), port(last)));
+        }
+        ranges.sort_unstable();
+        if ranges.windows(2).any(|pair| pair[1].0 <= pair[0].1) {
+            return Err(Reason::PortOverlap { value: quoted(text) });
         }
         Ok(Self { text: text.to_owned() })
     }
@@ -130,7 +178,7 @@ impl Protocol {
 /// The most rows of a process: three bytes of a request become a row of ninety bytes in three stored places.
 pub const MAX_ROWS: usize = 1000;
 
-const PROTOCOLS: &str = "1 (TCP), 2 (UDP), 3 (TCP6), 4 (UDP6)";
+pub(crate) const PROTOCOLS: &str = "1 (TCP), 2 (UDP), 3 (TCP6), 4 (UDP6)";
 
 /// Reads `bind_info` as sent: a list of rows, one row as an object (the tables of the documents say so), or null.
 pub fn read_rows(value: &Json, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Vec<BindRow>> {
@@ -159,7 +207,7 @@ pub fn read_rows(value: &Json, at: &FieldPath, faults: &mut Vec<Fault>) -> Optio
     }
 }
 
-fn unusable(at: FieldPath, reason: Reason) -> Fault {
+pub(crate) fn unusable(at: FieldPath, reason: Reason) -> Fault {
     Fault::new(Cause::ParamUnusable, at).because(reason)
 }
 
@@ -219,13 +267,19 @@ pub fn cell_shape(cell: &str) -> Option<Shape> {
 }
 
 /// The cells of a row in the order in which they are stored.
-const CELLS: [&str; 5] = ["enable", "ip", "port", "protocol", "template_row_id"];
+pub(crate) const CELLS: [&str; 5] = ["enable", "ip", "port", "protocol", "template_row_id"];
 
 /// The cells that need a value on a new row.
-const NEEDED_CELLS: [usize; 3] = [0, 2, 3];
+pub(crate) const NEEDED_CELLS: [usize; 3] = [0, 2, 3];
+
+/// Where a row names its row of the template.
+pub(crate) const ROW_ID: usize = 4;
+
+/// The values of a row, by the places of [`CELLS`].
+pub(crate) type Cells = [Json; 5];
 
 /// The cells of a row as they are stored: texts trimmed, null where there is none, 0 for no id. Other keys are left out.
-fn cells(row: &Object) -> [Json; 5] {
+pub(crate) fn cells(row: &Object) -> Cells {
     CELLS.map(|cell| {
         let sent = match (cell, row.get_ignoring_case(cell)) {
             ("template_row_id", None | Some((_, Json::Null))) => row.get_ignoring_case("row_id"),
@@ -243,19 +297,19 @@ fn cells(row: &Object) -> [Json; 5] {
 /// A row of an update before it is known what is stored: a row that stays as it is is fine whatever today's rules say, so that data
 /// from elsewhere stays writable (`design` §4).
 #[derive(Debug, Clone, PartialEq)]
-struct SentRow {
-    at: FieldPath,
-    cells: [Json; 5],
+pub(crate) struct SentRow {
+    pub(crate) at: FieldPath,
+    pub(crate) cells: Cells,
     /// What is wrong with it, if it is not stored like this already.
-    faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// The rows of an update, their types checked.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SentRows {
-    rows: Vec<SentRow>,
+    pub(crate) rows: Vec<SentRow>,
     /// There were more than [`MAX_ROWS`], and none was read.
-    too_many: Option<Fault>,
+    pub(crate) too_many: Option<Fault>,
 }
 
 impl SentRows {
@@ -295,8 +349,7 @@ impl SentRows {
     /// Writes the rows as they are stored, unless one is at fault: a new or changed row has to follow the rules, but that a cell
     /// may stay null where it is.
     pub fn write(&self, out: &mut JsonWriter, stored: Option<&Json>, faults: &mut Vec<Fault>) {
-        let stored = stored.and_then(Json::as_list).unwrap_or_default();
-        let stored: Vec<_> = stored.iter().filter_map(Json::as_object).map(cells).collect();
+        let stored = stored_cells(stored);
         // By their texts: a caller may send very many rows.
         let known: HashSet<String> = stored.iter().map(row_text).collect();
         faults.extend(self.too_many.clone());
@@ -315,8 +368,14 @@ impl SentRows {
     }
 }
 
+/// The rows of a stored process.
+pub(crate) fn stored_cells(bind_info: Option<&Json>) -> Vec<Cells> {
+    let rows = bind_info.and_then(Json::as_list).unwrap_or_default();
+    rows.iter().filter_map(Json::as_object).map(cells).collect()
+}
+
 /// A row as it is stored.
-fn row_text(cells: &[Json; 5]) -> String {
+pub(crate) fn row_text(cells: &Cells) -> String {
     let mut out = JsonWriter::with_capacity(96);
     out.raw("{");
     for (cell, value) in CELLS.iter().zip(cells) {
@@ -347,14 +406,7 @@ pub fn read_legacy(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> 
     let ip = match record.get("bind_ip") {
         None | Some(Json::Null) => BindIp::Given(None),
         Some(Json::Text(text)) => match text.trim() {
-            "1" => BindIp::Given(Some("127.0.0.1".into())),
-            "2" => BindIp::Given(Some("0.0.0.0".into())),
-            "3" => BindIp::OfHost(HostAddress::InnerV4),
-            "4" => BindIp::OfHost(HostAddress::OuterV4),
-            "5" => BindIp::Given(Some("::1".into())),
-            "6" => BindIp::Given(Some("::".into())),
-            "7" => BindIp::OfHost(HostAddress::InnerV6),
-            "8" => BindIp::OfHost(HostAddress::OuterV6),
+            code if BindIp::of_code(code).is_some() => BindIp::of_code(code).unwrap_or(BindIp::Given(None)),
             ip if ip.is_empty() || is_ip(ip) => BindIp::Given(Some(ip.to_owned())),
             ip => return wrong("bind_ip", Reason::IpSyntax { value: quoted(ip) }),
         },
@@ -392,6 +444,20 @@ pub fn read_legacy(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> 
     Some(rows)
 }
 
+impl BindRow {
+    /// The row on a host.
+    pub(crate) fn cells(&self, host: &HostAddresses) -> Cells {
+        let text = |text: Option<&str>| text.map_or(Json::Null, Json::from);
+        [
+            self.enable.map_or(Json::Null, Json::Bool),
+            text(self.ip.on(host)),
+            text(self.port.as_ref().map(PortRange::as_str)),
+            text(self.protocol.map(Protocol::wire)),
+            Json::Int(self.template_row_id),
+        ]
+    }
+}
+
 /// Whether a row takes its address from the host.
 pub fn needs_host(rows: &[BindRow]) -> bool {
     rows.iter().any(|row| matches!(row.ip, BindIp::OfHost(_)))
@@ -412,10 +478,9 @@ pub fn write_rows(out: &mut JsonWriter, rows: Option<&[BindRow]>, host: &HostAdd
             Some(false) => "false",
         });
         out.raw(",\"ip\":");
-        match &row.ip {
-            BindIp::Given(None) => out.raw("null"),
-            BindIp::Given(Some(ip)) => out.text(ip),
-            BindIp::OfHost(which) => out.text(host.first(*which)),
+        match row.ip.on(host) {
+            None => out.raw("null"),
+            Some(ip) => out.text(ip),
         };
         out.raw(",\"port\":");
         match &row.port {

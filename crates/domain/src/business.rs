@@ -104,6 +104,7 @@ pub fn plan(draft: &BusinessDraft, ids: PlanIds, kind: i64, birth: &Birth<'_>) -
                 business_id: ids.business,
                 set_id: ids.set,
                 category_id: CategoryId::DEFAULT,
+                service_template_id: 0,
                 kind: built_in.kind(),
             };
             draft.place(ModuleId(id), place, birth)

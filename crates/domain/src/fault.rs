@@ -94,10 +94,24 @@ pub enum Cause {
     BusinessAbsent,
     /// Built-in modules have a transfer of their own.
     UseBuiltInTransfer,
+    /// A process template of this name is in the service template already.
+    ProcessNameTaken,
+    /// A process template of this program with this start parameter is in the service template already.
+    FuncNameTaken,
+    /// Process templates could not be removed.
+    ProcessTemplatesNotRemoved,
+    /// The host has an instance of the module's template already.
+    InstanceExists,
     /// A service template could not be removed.
     ServiceTemplateNotRemoved,
     /// A service category of this name stands where the name has to be the only one.
     CategoryNameTaken,
+    /// A category was chosen that is not that of the service template.
+    CategoryOfTemplate,
+    /// Where hosts are could not be told, for the module is not there.
+    RelationUnreadable,
+    /// A module could not be let go of its service template.
+    NotUnbound,
     /// A service category that others stand below was chosen.
     CategoryNotLeaf,
     /// Processes of an instance made from a template come from that template only.
@@ -143,6 +157,12 @@ pub enum Reason {
     PortSyntax { value: String },
     /// A port range that ends before it begins.
     PortOrder { value: String },
+    /// Ports and ranges of which some are named twice.
+    PortOverlap { value: String },
+    /// An address and a protocol of different families.
+    FamilyMismatch,
+    /// Blanks at the beginning or the end.
+    OuterBlanks { value: String },
     /// Neither an IPv4 nor an IPv6 address.
     IpSyntax { value: String },
     /// Characters that are not allowed there.
@@ -173,6 +193,10 @@ pub enum Reason {
     These { what: String },
     /// Of records that are not there.
     Absent { value: String },
+    /// A record that follows no template.
+    FollowsNoTemplate,
+    /// A service template without any process template.
+    NoProcessTemplates,
     /// More than this.
     TooMany { max: usize },
     /// Longer than so many characters.

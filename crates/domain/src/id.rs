@@ -44,6 +44,8 @@ ids! {
     CategoryId;
     /// A service template.
     ServiceTemplateId;
+    /// A process template of a service template.
+    ProcessTemplateId;
     /// An attribute that a template fixes.
     TemplateAttributeId;
     /// A cloud area (`bk_cloud_id`).

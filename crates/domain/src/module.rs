@@ -1,7 +1,7 @@
 //! Modules: what a new one must say, and which ones every business has.
 
 use crate::fault::{Cause, Fault, Reason};
-use crate::id::{BusinessId, CategoryId, ModuleId, SetId};
+use crate::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
 use crate::json::{FieldPath, Json, Limits, Object, Schema, parse};
 use crate::model::Model;
 use crate::record;
@@ -45,7 +45,7 @@ impl BuiltIn {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModuleDraft {
     name: String,
-    /// The category asked for; whether there is such a one only the store knows.
+    /// The category asked for, 0 included; whether there is such a one only the store knows.
     category_id: Option<CategoryId>,
     attributes: Object,
 }
@@ -57,6 +57,8 @@ pub struct NewModule {
     pub business_id: BusinessId,
     pub set_id: SetId,
     pub kind: i64,
+    /// 0: the module follows no template.
+    pub service_template_id: i64,
     pub service_category_id: CategoryId,
     pub name: String,
     /// JSON text.
@@ -69,10 +71,29 @@ pub struct Place {
     pub business_id: BusinessId,
     pub set_id: SetId,
     pub category_id: CategoryId,
+    /// 0: it follows none.
+    pub service_template_id: i64,
     pub kind: i64,
 }
 
-/// Checks the record of a new module.
+/// What a service template says of its modules.
+#[derive(Debug, Clone, Copy)]
+pub struct Dictated<'a> {
+    pub name: &'a str,
+    pub category_id: CategoryId,
+    /// Attributes with the values they have in every module of the template.
+    pub attributes: &'a Object,
+}
+
+/// The service template that the record of a new module names; `None` for none.
+pub fn read_template(given: &Object) -> Result<Option<ServiceTemplateId>, Fault> {
+    match read_reference(given, "service_template_id")? {
+        None | Some(0) => Ok(None),
+        Some(id) => Ok(Some(ServiceTemplateId(id))),
+    }
+}
+
+/// Checks the record of a new module that follows no template.
 pub fn read_draft(given: &Object, set: SetId) -> Result<ModuleDraft, Vec<Fault>> {
     let mut category_id = None;
     let category =
@@ -85,20 +106,42 @@ pub fn read_draft(given: &Object, set: SetId) -> Result<ModuleDraft, Vec<Fault>>
             Some(id) => Err(Fault::new(Cause::ParamInvalid, "service_category_id")
                 .because(Reason::Absent { value: id.to_string() })),
         });
-    let references = [
-        check_no_template(given, "service_template_id"),
-        check_no_template(given, "set_template_id"),
-        check_parent(given, set.get()),
-        category,
-    ];
+    let references = [check_no_template(given, "set_template_id"), check_parent(given, set.get()), category];
     let attributes = read_attributes(Model::Module, given, references)?;
     Ok(ModuleDraft { name: text_of(&attributes, "bk_module_name"), category_id, attributes })
+}
+
+/// Checks the record of a new module that follows a template: name and attributes are the template's, whatever the record says of
+/// them. A category may be named, but only the one of the template (`templates` 8).
+pub fn read_following(given: &Object, set: SetId, template: Dictated<'_>) -> Result<ModuleDraft, Vec<Fault>> {
+    let category = read_reference(given, "service_category_id").and_then(|id| match id {
+        Some(id) if id != template.category_id.get() => {
+            Err(Fault::new(Cause::CategoryOfTemplate, "service_category_id"))
+        }
+        _ => Ok(()),
+    });
+    let references = [check_no_template(given, "set_template_id"), check_parent(given, set.get()), category];
+    let mut dictated = given.clone();
+    dictated.insert("bk_module_name", template.name.into());
+    for (field, value) in template.attributes.iter() {
+        dictated.insert(field, value.clone());
+    }
+    let attributes = read_attributes(Model::Module, &dictated, references)?;
+    Ok(ModuleDraft { name: template.name.to_owned(), category_id: Some(template.category_id), attributes })
 }
 
 /// The document of a module that follows its template to another name and category. `None` when it cannot be read.
 pub fn following_document(document: &str, name: &str, category: CategoryId, user: &str, time: &str) -> Option<String> {
     let Ok(Json::Object(mut record)) = parse(document.as_bytes(), Limits::default()) else { return None };
     record::put(&mut record, [("bk_module_name", name.into()), ("service_category_id", Json::Int(category.get()))]);
+    record::put(&mut record, record::change_stamps(time, user));
+    Some(Json::Object(record).to_string())
+}
+
+/// The document of a module that follows no template any more. `None` when it cannot be read.
+pub fn unbound_document(document: &str, user: &str, time: &str) -> Option<String> {
+    let Ok(Json::Object(mut record)) = parse(document.as_bytes(), Limits::default()) else { return None };
+    record::put(&mut record, [("service_template_id", Json::Int(0))]);
     record::put(&mut record, record::change_stamps(time, user));
     Some(Json::Object(record).to_string())
 }
@@ -143,7 +186,7 @@ impl ModuleDraft {
             ("bk_set_id", set.clone()),
             ("bk_parent_id", set),
             ("default", Json::Int(place.kind)),
-            ("service_template_id", Json::Int(0)),
+            ("service_template_id", Json::Int(place.service_template_id)),
             ("service_category_id", Json::Int(place.category_id.get())),
             ("set_template_id", Json::Int(0)),
             ("host_apply_enabled", Json::Bool(false)),
@@ -153,6 +196,7 @@ impl ModuleDraft {
             business_id: place.business_id,
             set_id: place.set_id,
             kind: place.kind,
+            service_template_id: place.service_template_id,
             service_category_id: place.category_id,
             name: self.name.clone(),
             document: document_of(&self.attributes, added, birth),
@@ -209,8 +253,6 @@ mod tests {
         check(r#","service_category_id":7"#, Ok(Some(7)));
         check(r#","service_category_id":-7"#, Err(&[(Cause::ParamInvalid, "service_category_id")]));
         check(r#","service_category_id":"7""#, Err(&[(Cause::ParamInvalid, "service_category_id")]));
-        // Recording module.create.unknown_template.
-        check(r#","service_template_id":99999"#, Err(&[(Cause::ParamInvalid, "service_template_id")]));
         // topology E16.
         check(r#","bk_parent_id":6"#, Err(&[(Cause::ParamInvalid, "bk_parent_id")]));
         check(
@@ -228,7 +270,13 @@ mod tests {
         // Recording module.create.default_category.
         let given = object(r#"{"bk_module_name":"m_default","bk_parent_id":5,"default":1,"host_apply_enabled":true}"#);
         let draft = read_draft(&given, SetId(5)).unwrap();
-        let place = Place { business_id: BusinessId(3), set_id: SetId(5), category_id: CategoryId::DEFAULT, kind: 0 };
+        let place = Place {
+            business_id: BusinessId(3),
+            set_id: SetId(5),
+            category_id: CategoryId::DEFAULT,
+            service_template_id: 0,
+            kind: 0,
+        };
         let birth = Birth { time: "T", user: "ann" };
         let module = object(&draft.place(ModuleId(14), place, &birth).document);
         let recorded = object(

@@ -2,6 +2,7 @@
 
 mod update;
 
+pub(crate) use update::SentBind;
 pub use update::{ProcessUpdate, StoredProcess, Unnamed, UpdateStamp, must_make_way};
 
 use crate::bind_info::{self, BindRow, HostAddresses};
@@ -14,8 +15,9 @@ use std::collections::HashMap;
 /// The most processes one call of create_process_instance carries.
 pub const MAX_PER_CALL: usize = 100;
 
+/// What a field of a process accepts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     /// A text of so many bytes at most; absent means "".
     Text(usize),
     /// As [`Kind::Text`], but it must be there and not blank.
@@ -37,7 +39,7 @@ const SHORT: usize = 256;
 const LONG: usize = 2000;
 
 /// The fixed fields in the order in which they are stored and answered (`instances` 10.5), with what they accept (4.1).
-const FIELDS: [(&str, Kind); 24] = [
+pub(crate) const FIELDS: [(&str, Kind); 24] = [
     ("proc_num", Kind::Int(1, 10_000)),
     ("stop_cmd", Kind::Text(LONG)),
     ("restart_cmd", Kind::Text(LONG)),
@@ -156,7 +158,7 @@ pub fn read_draft(record: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> O
 }
 
 /// A value as it is stored. Limits count bytes after trimming.
-fn read_value(kind: Kind, sent: Option<&Json>) -> Result<Json, Reason> {
+pub(crate) fn read_value(kind: Kind, sent: Option<&Json>) -> Result<Json, Reason> {
     match (kind, sent) {
         (Kind::Text(_), None) => Ok(Json::Text(String::new())),
         (Kind::Bool, None) => Ok(Json::Bool(false)),
@@ -183,7 +185,47 @@ fn read_value(kind: Kind, sent: Option<&Json>) -> Result<Json, Reason> {
     }
 }
 
+/// The values of the fixed fields of a stored process as they stand in its text, by their places in [`FIELDS`]: for those who look at
+/// very many processes. `None` when the text is not one that this program stores.
+pub(crate) fn raw_values(fixed_fields: &str) -> Option<[&str; FIELDS.len()]> {
+    let mut values = [""; FIELDS.len()];
+    let mut rest = fixed_fields;
+    for (place, (field, _)) in FIELDS.iter().enumerate() {
+        if place > 0 {
+            rest = rest.strip_prefix(',')?;
+        }
+        rest = rest.strip_prefix('"')?.strip_prefix(field)?.strip_prefix("\":")?;
+        let end = value_end(rest.as_bytes());
+        values[place] = rest.get(..end)?;
+        rest = &rest[end..];
+    }
+    rest.is_empty().then_some(values)
+}
+
+/// Where the JSON value ends that a text begins with.
+fn value_end(text: &[u8]) -> usize {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for (i, byte) in text.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            _ if is_text => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' if depth == 0 => return i,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
 impl ProcessDraft {
+    /// A process with these values of the plain fields, by their places in [`FIELDS`], in order.
+    pub(crate) fn of_values(keys: ProcessKeys, values: Vec<(usize, Json)>, bind_rows: Option<Vec<BindRow>>) -> Self {
+        Self { keys, values, bind_rows, kept: Vec::new() }
+    }
+
     /// The alias that people see.
     pub fn name(&self) -> &str {
         &self.keys.name

@@ -46,6 +46,8 @@ pub struct NewServiceInstance<'a> {
     pub business_id: BusinessId,
     pub module_id: ModuleId,
     pub host_id: HostId,
+    /// 0: the instance follows no template.
+    pub service_template_id: i64,
     pub name: &'a str,
     pub user: &'a str,
     /// RFC 3339 text.
@@ -57,7 +59,8 @@ impl NewServiceInstance<'_> {
     pub fn document(&self) -> String {
         let mut out = JsonWriter::with_capacity(384);
         out.raw("{").key("bk_biz_id").int(self.business_id.get()).key("id").int(self.id.get());
-        out.key("name").text(self.name).key("service_template_id").int(0);
+        out.key("name").text(self.name).key("service_template_id");
+        out.int(self.service_template_id);
         out.key("bk_host_id").int(self.host_id.get()).key("bk_module_id").int(self.module_id.get());
         out.key("creator").text(self.user).key("modifier").text(self.user);
         out.key("create_time").text(self.time).key("last_time").text(self.time);
@@ -96,12 +99,21 @@ pub fn read_new_name<'a>(update: &'a Object, at: &FieldPath) -> Result<&'a str, 
 
 /// A stored document with another name; `None` when the text is none.
 pub fn renamed_document(document: &str, name: &str, user: &str, time: &str) -> Option<String> {
+    changed_document(document, ("name", name.into()), user, time)
+}
+
+/// A stored document that follows no template any more; `None` when the text is none.
+pub fn unbound_document(document: &str, user: &str, time: &str) -> Option<String> {
+    changed_document(document, ("service_template_id", Json::Int(0)), user, time)
+}
+
+fn changed_document(document: &str, changed: (&str, Json), user: &str, time: &str) -> Option<String> {
     let whole = format!("{document}}}");
     let Ok(Json::Object(mut members)) = parse(whole.as_bytes(), Limits::default()) else { return None };
-    for (key, value) in [("name", name), ("modifier", user), ("last_time", time)] {
-        members.insert(key, value.into());
+    for (key, value) in [changed, ("modifier", user.into()), ("last_time", time.into())] {
+        members.insert(key, value);
     }
-    let mut out = JsonWriter::with_capacity(document.len() + name.len());
+    let mut out = JsonWriter::with_capacity(document.len() + 64);
     out.raw("{");
     for (key, value) in members.iter() {
         out.key(key).value(value);
@@ -162,8 +174,17 @@ mod tests {
     fn a_document_takes_labels_and_another_name() {
         let id = |id| (ServiceInstanceId(id), BusinessId(id), ModuleId(id), HostId(id));
         let (id, business_id, module_id, host_id) = id(7);
-        let made =
-            NewServiceInstance { id, business_id, module_id, host_id, name: "a", user: "u", time: "t" }.document();
+        let made = NewServiceInstance {
+            id,
+            business_id,
+            module_id,
+            host_id,
+            service_template_id: 0,
+            name: "a",
+            user: "u",
+            time: "t",
+        }
+        .document();
         let renamed = renamed_document(&made, "b\"", "other", "later").unwrap();
         let read = |text: String| parse(text.as_bytes(), Limits::default()).unwrap().as_object().unwrap().clone();
         let whole = read(whole_document(&renamed, Some(r#"{"k":"v"}"#)));

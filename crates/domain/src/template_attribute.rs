@@ -40,6 +40,15 @@ pub struct Wanted {
     pub value: Json,
 }
 
+/// The values that templates' attributes fix, by the names of the attributes.
+pub fn values_of(model: Model, attributes: &[TemplateAttribute]) -> Object {
+    let named = attributes.iter().filter_map(|held| {
+        let attribute = find_eligible(model, held.attribute_id)?;
+        Some((attribute.id.to_owned(), held.value.clone()))
+    });
+    named.collect()
+}
+
 /// The attribute of this number, if templates may fix it for the records of a model.
 pub fn find_eligible(model: Model, number: i64) -> Option<&'static Attribute> {
     // What every follower takes from the template itself.

@@ -23,20 +23,31 @@ pub enum Unnamed {
 pub struct ProcessUpdate {
     unnamed: Unnamed,
     /// The values sent for plain fields, by their places in [`FIELDS`].
-    values: Vec<Option<Json>>,
-    bind: SentBind,
+    pub(crate) values: Vec<Option<Json>>,
+    pub(crate) bind: SentBind,
     /// The same for [`KEPT`]; null takes the field away.
-    kept: [Option<Json>; KEPT.len()],
+    pub(crate) kept: [Option<Json>; KEPT.len()],
     /// JSON text.
     sent: String,
     mistyped: Vec<Fault>,
-    unusable: Vec<Fault>,
+    unusable: Vec<Unusable>,
+}
+
+/// A value that no process may have.
+#[derive(Debug, Clone, PartialEq)]
+struct Unusable {
+    /// The place of its field in [`FIELDS`], if it is one of these.
+    place: Option<usize>,
+    /// Nothing was sent, and the update would take away what has to be there.
+    is_missing: bool,
+    fault: Fault,
 }
 
 /// What an update says of the ports.
 #[derive(Debug, Clone, PartialEq)]
-enum SentBind {
+pub(crate) enum SentBind {
     Nothing,
+    /// `None` is a null.
     Rows(Option<SentRows>),
     /// In the fields of older releases.
     Legacy(Vec<BindRow>),
@@ -75,6 +86,64 @@ impl StoredProcess {
         };
         Some(Self { id, keys, fixed, extra })
     }
+
+    /// The value of a fixed field, by its place in [`FIELDS`].
+    pub(crate) fn value(&self, place: usize) -> &Json {
+        self.fixed.get(FIELDS[place].0).unwrap_or(&Json::Null)
+    }
+
+    /// The process with other plain values, ports and kept fields, all by their places.
+    pub(crate) fn rewritten<'a>(
+        &'a self,
+        stamp: UpdateStamp<'_>,
+        kept: &[Option<Json>; KEPT.len()],
+        value: impl Fn(usize) -> &'a Json,
+        write_rows: impl FnOnce(usize, &mut JsonWriter),
+    ) -> NewProcess {
+        let mut keys = self.keys.clone();
+        let mut fixed = JsonWriter::with_capacity(768);
+        let mut write_rows = Some(write_rows);
+        for (place, (field, kind)) in FIELDS.iter().enumerate() {
+            fixed.key(field);
+            let value = match kind {
+                Kind::Server if *field == "last_time" => {
+                    fixed.text(stamp.time);
+                    continue;
+                }
+                Kind::Bind => {
+                    if let Some(write_rows) = write_rows.take() {
+                        write_rows(place, &mut fixed);
+                    }
+                    continue;
+                }
+                Kind::Server => self.value(place),
+                _ => value(place),
+            };
+            fixed.value(value);
+            let text = || value.as_text().map(str::to_owned);
+            match *field {
+                "bk_process_name" => keys.name = text().unwrap_or_default(),
+                "bk_func_name" => keys.func_name = text().unwrap_or_default(),
+                "bk_start_param_regex" => keys.start_param = text(),
+                _ => {}
+            }
+        }
+        let mut extra = self.extra.clone();
+        extra.insert("bk_updated_at", stamp.time.into());
+        extra.insert("bk_updated_by", stamp.user.into());
+        for ((field, _), sent) in KEPT.into_iter().zip(kept) {
+            match sent {
+                None => {}
+                Some(Json::Null) => _ = extra.remove(field),
+                Some(value) => extra.insert(field, value.clone()),
+            }
+        }
+        let mut extra_fields = JsonWriter::with_capacity(192);
+        for (key, value) in extra.iter() {
+            extra_fields.key(key).value(value);
+        }
+        NewProcess { id: self.id, keys, fixed_fields: fixed.finish(), extra_fields: extra_fields.finish() }
+    }
 }
 
 impl ProcessUpdate {
@@ -99,7 +168,7 @@ impl ProcessUpdate {
             match (kind, sent) {
                 (Kind::Server, Some(value)) => {
                     if let Err(reason) = check_server_field(field, value) {
-                        update.refuse(at.field(field), reason);
+                        update.refuse(place, at.field(field), reason);
                     }
                 }
                 (Kind::Server, None) => {}
@@ -108,15 +177,21 @@ impl ProcessUpdate {
                 }
                 // As when a process is made: the fields of older releases count when the newer one is absent (`design` §4).
                 (Kind::Bind, None) if unnamed == Unnamed::Cleared => {
-                    let rows = bind_info::read_legacy(record, at, &mut update.unusable);
-                    update.bind = rows.map_or(SentBind::Rows(None), SentBind::Legacy);
+                    let mut faults = Vec::new();
+                    let rows = bind_info::read_legacy(record, at, &mut faults);
+                    update.bind = rows.map_or(SentBind::Nothing, SentBind::Legacy);
+                    let unusable = faults.into_iter().map(|fault| Unusable { place: None, is_missing: false, fault });
+                    update.unusable.extend(unusable);
                 }
                 (Kind::Bind, None) => {}
-                (Kind::Needed(_), None) if unnamed == Unnamed::Cleared => update.refuse(at.field(field), Reason::Blank),
+                (Kind::Needed(_), None) if unnamed == Unnamed::Cleared => {
+                    let fault = Fault::new(Cause::ParamUnusable, at.field(field)).because(Reason::Blank);
+                    update.unusable.push(Unusable { place: Some(place), is_missing: true, fault });
+                }
                 (_, None) => {}
                 (kind, sent) => match read_value(*kind, sent) {
                     Ok(value) => update.values[place] = Some(value),
-                    Err(reason) => update.refuse(at.field(field), reason),
+                    Err(reason) => update.refuse(place, at.field(field), reason),
                 },
             }
         }
@@ -127,7 +202,8 @@ impl ProcessUpdate {
                 Ok(value) => update.kept[place] = Some(value),
                 // The original does not know the field and so has no type for it.
                 Err(reason) => {
-                    update.unusable.push(Fault::new(Cause::ParamUnusable, at.field(field)).because(reason));
+                    let fault = Fault::new(Cause::ParamUnusable, at.field(field)).because(reason);
+                    update.unusable.push(Unusable { place: None, is_missing: false, fault });
                 }
             }
         }
@@ -136,12 +212,12 @@ impl ProcessUpdate {
         update
     }
 
-    fn refuse(&mut self, at: FieldPath, reason: Reason) {
+    fn refuse(&mut self, place: usize, at: FieldPath, reason: Reason) {
         let fault = Fault::new(Cause::ParamUnusable, at).because(reason);
         if fault.is_about_type() {
             self.mistyped.push(Fault { cause: Cause::BodyUndecodable, ..fault });
         } else {
-            self.unusable.push(fault);
+            self.unusable.push(Unusable { place: Some(place), is_missing: false, fault });
         }
     }
 
@@ -151,8 +227,14 @@ impl ProcessUpdate {
     }
 
     /// Values that no process may have. The rows of ports are not among them, see [`ProcessUpdate::apply`].
-    pub fn unusable(&self) -> &[Fault] {
-        &self.unusable
+    pub fn unusable(&self) -> Vec<Fault> {
+        self.unusable.iter().map(|unusable| unusable.fault.clone()).collect()
+    }
+
+    /// The same where some fields are not the caller's to change, whatever was sent for them, and those left out stay.
+    pub(crate) fn unusable_but(&self, is_locked: impl Fn(usize) -> bool) -> Vec<Fault> {
+        let counts = |unusable: &&Unusable| !unusable.is_missing && !unusable.place.is_some_and(&is_locked);
+        self.unusable.iter().filter(counts).map(|unusable| unusable.fault.clone()).collect()
     }
 
     /// The known fields as the caller sent them: JSON text.
@@ -175,57 +257,17 @@ impl ProcessUpdate {
         faults: &mut Vec<Fault>,
     ) -> Option<NewProcess> {
         let before = faults.len();
-        let is = |field: &str| stored.fixed.get(field).unwrap_or(&Json::Null);
-        let mut keys = stored.keys.clone();
-        let mut fixed = JsonWriter::with_capacity(768);
-        for (place, (field, kind)) in FIELDS.iter().enumerate() {
-            fixed.key(field);
-            let value = match (kind, &self.values[place]) {
-                (Kind::Server, _) if *field == "last_time" => {
-                    fixed.text(stamp.time);
-                    continue;
-                }
-                (Kind::Bind, _) => {
-                    match &self.bind {
-                        SentBind::Nothing => _ = fixed.value(is(field)),
-                        SentBind::Rows(None) => _ = fixed.raw("null"),
-                        SentBind::Rows(Some(rows)) => rows.write(&mut fixed, stored.fixed.get(field), faults),
-                        SentBind::Legacy(rows) => bind_info::write_rows(&mut fixed, Some(rows), host),
-                    }
-                    continue;
-                }
-                (Kind::Server, _) => is(field),
-                (_, Some(value)) => value,
-                (_, None) => match self.unnamed {
-                    Unnamed::Cleared => &Json::Null,
-                    Unnamed::Kept => is(field),
-                },
-            };
-            fixed.value(value);
-            let text = || value.as_text().map(str::to_owned);
-            match *field {
-                "bk_process_name" => keys.name = text().unwrap_or_default(),
-                "bk_func_name" => keys.func_name = text().unwrap_or_default(),
-                "bk_start_param_regex" => keys.start_param = text(),
-                _ => {}
-            }
-        }
-        let mut extra = stored.extra.clone();
-        extra.insert("bk_updated_at", stamp.time.into());
-        extra.insert("bk_updated_by", stamp.user.into());
-        for ((field, _), sent) in KEPT.into_iter().zip(&self.kept) {
-            match sent {
-                None => {}
-                Some(Json::Null) => _ = extra.remove(field),
-                Some(value) => extra.insert(field, value.clone()),
-            }
-        }
-        let mut extra_fields = JsonWriter::with_capacity(192);
-        for (key, value) in extra.iter() {
-            extra_fields.key(key).value(value);
-        }
-        let process =
-            NewProcess { id: stored.id, keys, fixed_fields: fixed.finish(), extra_fields: extra_fields.finish() };
+        let value = |place: usize| match (&self.values[place], self.unnamed) {
+            (Some(value), _) => value,
+            (None, Unnamed::Cleared) => &Json::Null,
+            (None, Unnamed::Kept) => stored.value(place),
+        };
+        let process = stored.rewritten(stamp, &self.kept, value, |place, out| match (&self.bind, self.unnamed) {
+            (SentBind::Nothing, Unnamed::Kept) => _ = out.value(stored.value(place)),
+            (SentBind::Nothing, Unnamed::Cleared) | (SentBind::Rows(None), _) => _ = out.raw("null"),
+            (SentBind::Rows(Some(rows)), _) => rows.write(out, Some(stored.value(place)), faults),
+            (SentBind::Legacy(rows), _) => bind_info::write_rows(out, Some(rows), host),
+        });
         (faults.len() == before).then_some(process)
     }
 }

@@ -1,0 +1,217 @@
+//! How processes follow their template (`templates` 9, 10.2). Three functions say it all: what a new process begins with, what a caller may
+//! make of it, and what becomes of it when the template has changed. The difference between a process and its template is what the
+//! last one would change, nothing else.
+
+use super::{Property, plain_fields};
+use crate::bind_info::{self, Cells, HostAddresses, NEEDED_CELLS, ROW_ID, SentRow, row_text, stored_cells, unusable};
+use crate::fault::{Fault, Reason};
+use crate::json::{Json, JsonWriter, Limits, parse};
+use crate::process::{
+    FIELDS, Kind, NewProcess, ProcessDraft, ProcessUpdate, SentBind, StoredProcess, UpdateStamp, raw_values,
+};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// A field in which a process is not as its template wants it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    pub(super) place: usize,
+    pub field: &'static str,
+    /// The value of the process.
+    pub is: Json,
+    /// The value it will have when it follows.
+    pub becomes: Json,
+}
+
+/// A property prepared for looking at very many processes.
+#[derive(Debug)]
+pub struct Pattern<'a> {
+    property: &'a Property,
+    /// What is locked, by the places of the fields, as JSON text.
+    locked: Vec<(usize, String)>,
+    bind: usize,
+}
+
+impl Pattern<'_> {
+    /// Whether a process follows its template: the same as that it has no [`Difference`], told from its stored text.
+    pub fn is_followed(&self, fixed_fields: &str, host: &HostAddresses) -> Option<bool> {
+        let values = raw_values(fixed_fields)?;
+        if self.locked.iter().any(|(place, text)| values[*place] != text) {
+            return Some(false);
+        }
+        let rows = values[self.bind];
+        if self.property.bind.rows.is_empty() {
+            return Some(matches!(rows, "null" | "[]"));
+        }
+        if rows == self.property.fresh_rows(host) {
+            return Some(true);
+        }
+        let rows = parse(rows.as_bytes(), Limits::default()).ok()?;
+        Some(self.property.other_rows(&rows, host).is_none())
+    }
+}
+
+impl Property {
+    /// Prepared for looking at very many processes.
+    pub fn pattern(&self) -> Pattern<'_> {
+        let locked = plain_fields().filter(|(place, _, _)| self.settings[*place].is_locked());
+        let locked = locked.map(|(place, _, _)| (place, self.settings[place].value.to_string())).collect();
+        Pattern { property: self, locked, bind: super::place_of(super::bind::FIELD) }
+    }
+
+    /// The rows of a new process as JSON text.
+    fn fresh_rows(&self, host: &HostAddresses) -> String {
+        let rows: Vec<_> = self.bind.rows.iter().map(super::bind::TemplateRow::fresh).collect();
+        let mut out = JsonWriter::with_capacity(rows.len() * 96);
+        bind_info::write_rows(&mut out, Some(&rows), host);
+        out.finish()
+    }
+
+    /// The process that is made from the template.
+    pub fn fresh(&self) -> ProcessDraft {
+        let is_key = |field: &str| matches!(field, super::NAME | super::FUNC_NAME | super::START_PARAM);
+        let plain = plain_fields().filter(|(_, field, _)| !is_key(field));
+        let values = plain.map(|(place, _, _)| (place, self.settings[place].value.clone())).collect();
+        let rows: Vec<_> = self.bind.rows.iter().map(super::bind::TemplateRow::fresh).collect();
+        ProcessDraft::of_values(self.keys(), values, Some(rows).filter(|rows| !rows.is_empty()))
+    }
+
+    /// The process after a caller's update: what is locked stays as it is, whatever was sent for it, and what was left out stays too.
+    /// `None` after a fault.
+    pub fn edit(
+        &self,
+        stored: &StoredProcess,
+        update: &ProcessUpdate,
+        stamp: UpdateStamp<'_>,
+        host: &HostAddresses,
+        faults: &mut Vec<Fault>,
+    ) -> Option<NewProcess> {
+        let wrong = update.unusable_but(|place| self.settings[place].is_locked());
+        if !wrong.is_empty() {
+            faults.extend(wrong);
+            return None;
+        }
+        let before = faults.len();
+        let value = |place: usize| match &update.values[place] {
+            Some(value) if !self.settings[place].is_locked() => value,
+            _ => stored.value(place),
+        };
+        let process = stored.rewritten(stamp, &update.kept, value, |place, out| {
+            let stored = stored.value(place);
+            let rows = match &update.bind {
+                SentBind::Nothing => self.merge(&stored_cells(Some(stored)), host),
+                SentBind::Rows(None) => self.merge(&[], host),
+                SentBind::Rows(Some(sent)) => {
+                    faults.extend(sent.too_many.clone());
+                    self.merge_sent(&sent.rows, stored, host, faults)
+                }
+                SentBind::Legacy(rows) => {
+                    let rows: Vec<_> = rows.iter().map(|row| row.cells(host)).collect();
+                    self.merge(&rows, host)
+                }
+            };
+            write_rows(out, &rows, stored);
+        });
+        (faults.len() == before).then_some(process)
+    }
+
+    /// The process when it follows the template as that is now; `None`: it does already.
+    pub fn follow(&self, stored: &StoredProcess, stamp: UpdateStamp<'_>, host: &HostAddresses) -> Option<NewProcess> {
+        let differences = self.differences(stored, host);
+        if differences.is_empty() {
+            return None;
+        }
+        let becomes: HashMap<_, _> = differences.iter().map(|found| (found.place, &found.becomes)).collect();
+        let value = |place: usize| becomes.get(&place).copied().unwrap_or_else(|| stored.value(place));
+        Some(stored.rewritten(stamp, &Default::default(), value, |place, out| _ = out.value(value(place))))
+    }
+
+    /// Where a process is not as its template wants it, in the order of the fields.
+    pub fn differences(&self, stored: &StoredProcess, host: &HostAddresses) -> Vec<Difference> {
+        let mut found = Vec::new();
+        for (place, (field, kind)) in FIELDS.iter().enumerate() {
+            let is = stored.value(place);
+            let becomes = match kind {
+                Kind::Server => continue,
+                Kind::Bind => match self.other_rows(is, host) {
+                    None => continue,
+                    Some(rows) => rows,
+                },
+                _ if !self.settings[place].is_locked() || self.settings[place].value == *is => continue,
+                _ => self.settings[place].value.clone(),
+            };
+            found.push(Difference { place, field, is: is.clone(), becomes });
+        }
+        found
+    }
+
+    /// The rows a process should have, unless it has them. Their order does not count.
+    fn other_rows(&self, stored: &Json, host: &HostAddresses) -> Option<Json> {
+        let rows = stored_cells(Some(stored));
+        let merged = self.merge(&rows, host);
+        let texts = |rows: &[Cells]| rows.iter().map(row_text).collect::<BTreeSet<_>>();
+        if rows.len() == merged.len() && texts(&rows) == texts(&merged) {
+            return None;
+        }
+        Some(Json::List(merged.into_iter().map(row_object).collect()))
+    }
+
+    /// The rows of the template, each with what the row of the same id has in the cells that are not locked. Of several rows with one
+    /// id the last counts; rows that the template does not have are left out.
+    fn merge(&self, rows: &[Cells], host: &HostAddresses) -> Vec<Cells> {
+        let by_id: HashMap<_, _> = rows.iter().filter_map(|row| Some((row[ROW_ID].as_int()?, row))).collect();
+        let merged = self.bind.rows.iter().map(|template| {
+            let fresh = template.fresh().cells(host);
+            match by_id.get(&template.row_id) {
+                None => fresh,
+                Some(row) => {
+                    let mut cells = (*row).clone();
+                    for (cell, value) in fresh.into_iter().enumerate().filter(|(cell, _)| template.is_locked(*cell)) {
+                        cells[cell] = value;
+                    }
+                    cells
+                }
+            }
+        });
+        merged.collect()
+    }
+
+    /// As [`Self::merge`], with rows of a request: a row that comes to be has to follow the rules in the cells that are the caller's,
+    /// but that a cell may stay null where it is (`design` §4).
+    fn merge_sent(&self, sent: &[SentRow], stored: &Json, host: &HostAddresses, faults: &mut Vec<Fault>) -> Vec<Cells> {
+        let rows: Vec<_> = sent.iter().map(|row| row.cells.clone()).collect();
+        let merged = self.merge(&rows, host);
+        let stored = stored_cells(Some(stored));
+        let known: HashSet<_> = stored.iter().map(row_text).collect();
+        let stored: HashMap<_, _> = stored.iter().filter_map(|row| Some((row[ROW_ID].as_int()?, row))).collect();
+        let sent: HashMap<_, _> = sent.iter().filter_map(|row| Some((row.cells[ROW_ID].as_int()?, row))).collect();
+        for (template, cells) in self.bind.rows.iter().zip(&merged) {
+            let Some(row) = sent.get(&template.row_id).filter(|_| !known.contains(&row_text(cells))) else { continue };
+            let cell_of = |fault: &Fault| {
+                bind_info::CELLS.iter().position(|cell| row.at.field(cell) == fault.path).filter(|cell| *cell != ROW_ID)
+            };
+            let counts = |fault: &&Fault| cell_of(fault).is_none_or(|cell| !template.is_locked(cell));
+            faults.extend(row.faults.iter().filter(counts).cloned());
+            let was_null = |cell: usize| stored.get(&template.row_id).is_some_and(|stored| stored[cell] == Json::Null);
+            let blank = NEEDED_CELLS.into_iter().filter(|cell| cells[*cell] == Json::Null && !was_null(*cell));
+            faults.extend(blank.map(|cell| unusable(row.at.field(bind_info::CELLS[cell]), Reason::Blank)));
+        }
+        merged
+    }
+}
+
+/// A process without rows keeps its null or its empty list.
+fn write_rows(out: &mut JsonWriter, rows: &[Cells], stored: &Json) {
+    if rows.is_empty() && stored_cells(Some(stored)).is_empty() {
+        out.value(stored);
+        return;
+    }
+    out.raw("[");
+    for row in rows {
+        out.separate().raw(&row_text(row));
+    }
+    out.raw("]");
+}
+
+fn row_object(cells: Cells) -> Json {
+    Json::Object(bind_info::CELLS.iter().map(|cell| (*cell).to_owned()).zip(cells).collect())
+}

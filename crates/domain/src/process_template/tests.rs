@@ -1,0 +1,489 @@
+//! What templates accept (`templates` 7), and the laws of following one (`templates` 10.2) over made-up templates and processes.
+
+use super::*;
+use crate::bind_info::{HostAddresses, stored_cells};
+use crate::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
+use crate::process::{NewProcess, Placement, ProcessUpdate, StoredProcess, Unnamed, UpdateStamp};
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::collections::BTreeSet;
+
+fn tree(json: &str) -> Json {
+    parse(json.as_bytes(), Limits::default()).unwrap()
+}
+
+fn sent(json: &str) -> PropertyIn {
+    Decoder::decode(tree(json), false).unwrap_or_else(|faults| panic!("{json}: {faults:?}"))
+}
+
+fn faults_of(result: Result<Property, Vec<Fault>>) -> Result<Property, Vec<String>> {
+    result.map_err(|faults| {
+        assert!(faults.iter().all(|fault| fault.cause == Cause::ParamInvalid));
+        faults.iter().map(|fault| fault.path.to_string()).collect()
+    })
+}
+
+fn create(json: &str) -> Result<Property, Vec<String>> {
+    faults_of(Property::create(&sent(json), &FieldPath::root()))
+}
+
+const NAMES: &str = r#""bk_func_name":{"value":"java"},"bk_process_name":{"value":"job"}"#;
+
+fn with(more: &str) -> Result<Property, Vec<String>> {
+    create(&format!("{{{NAMES},{more}}}"))
+}
+
+fn rows(json: &str) -> Result<Property, Vec<String>> {
+    with(&format!(r#""bind_info":{{"value":[{json}],"as_default_value":true}}"#))
+}
+
+fn row(ip: &str, port: &str, protocol: &str) -> String {
+    format!(r#"{{"ip":{{"value":{ip}}},"port":{{"value":{port}}},"protocol":{{"value":{protocol}}}}}"#)
+}
+
+fn value(property: &Property, field: &str) -> Json {
+    tree(&property.json()).as_object().unwrap().get(field).unwrap().clone()
+}
+
+fn host() -> HostAddresses {
+    HostAddresses {
+        inner_v4: "10.0.0.1,10.0.0.2".into(),
+        outer_v4: "".into(),
+        inner_v6: ",fe80::1".into(),
+        outer_v6: "2001::8".into(),
+    }
+}
+
+#[test]
+fn names_are_needed_and_always_locked() {
+    // templates E33, E34, invariant 21
+    assert_eq!(create("{}"), Err(vec!["bk_func_name".into(), "bk_process_name".into()]));
+    let property = create(
+        r#"{"bk_func_name":{"value":" java ","as_default_value":false},"bk_process_name":{"value":"job"},"nope":1}"#,
+    );
+    let property = property.unwrap();
+    assert_eq!(value(&property, "bk_func_name").to_string(), r#"{"value":"java","as_default_value":true}"#);
+    assert_eq!(value(&property, "bk_process_name").to_string(), r#"{"value":"job","as_default_value":true}"#);
+    assert_eq!(value(&property, "user").to_string(), r#"{"value":null,"as_default_value":null}"#);
+    assert_eq!(value(&property, "bind_info").to_string(), r#"{"value":null,"as_default_value":null}"#);
+}
+
+#[test]
+fn what_a_value_may_be() {
+    // templates 7.1, E38 and defect 27: no template holds what no process could
+    let long = |n: usize| format!("\"{}\"", "x".repeat(n));
+    for (field, good, bad) in [
+        ("proc_num", vec!["1".into(), "10000".into(), "null".into()], vec!["0".into(), "10001".to_string()]),
+        ("priority", vec!["-100".into(), "10000".into()], vec!["-101".into(), "10001".into()]),
+        ("timeout", vec!["1".into(), "10000".into()], vec!["0".into(), "10001".into()]),
+        ("bk_start_check_secs", vec!["1".into(), "600".into()], vec!["0".into(), "601".into()]),
+        ("user", vec![long(256), "\"\"".into(), "null".into()], vec![long(257)]),
+        ("start_cmd", vec![long(2000)], vec![long(2001)]),
+        ("auto_start", vec!["true".into(), "null".into()], vec![]),
+        ("bk_process_name", vec![long(256)], vec![long(257), "\" \"".into(), "null".into()]),
+    ] {
+        for value in good {
+            assert!(with(&format!(r#""{field}":{{"value":{value}}}"#)).is_ok(), "{field} {value}");
+        }
+        for value in bad {
+            assert_eq!(with(&format!(r#""{field}":{{"value":{value}}}"#)), Err(vec![field.into()]), "{field} {value}");
+        }
+    }
+    for wrong in [r#"{"proc_num":{"value":"3"}}"#, r#"{"user":{"value":1}}"#, r#"{"user":"x"}"#, r#"{"bind_info":[]}"#]
+    {
+        assert!(Decoder::decode::<PropertyIn>(tree(wrong), false).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn which_rows_are_accepted() {
+    // templates E35, E36
+    for (ip, port, protocol, want) in [
+        (r#""5""#, r#""80""#, r#""1""#, "ip"),
+        (r#""3""#, r#""80""#, r#""4""#, "ip"),
+        (r#""9""#, r#""80""#, r#""1""#, "ip"),
+        (r#""127.0.0.1""#, r#""80""#, r#""1""#, "ip"),
+        (r#""1""#, r#""80""#, r#""5""#, "protocol"),
+        (r#""1""#, r#""80""#, "null", "protocol"),
+    ] {
+        let at = format!("bind_info.value[0].{want}");
+        assert_eq!(rows(&row(ip, port, protocol)), Err(vec![at]), "{ip} {port} {protocol}");
+    }
+    for port in ["0", "080", "65536", "90-80", "80,80", "80-90,85", "80,", "80 ,81", "", "-1", "a"] {
+        let wrong = rows(&row("null", &format!("\"{port}\""), r#""1""#));
+        assert_eq!(wrong, Err(vec!["bind_info.value[0].port".into()]), "{port}");
+    }
+    for port in ["80", "80-90", "80,443", "1-65535", "90,80-89", " 80 "] {
+        assert!(rows(&row("null", &format!("\"{port}\""), r#""1""#)).is_ok(), "{port}");
+    }
+    assert_eq!(rows(&row("null", "null", r#""1""#)), Err(vec!["bind_info.value[0].port".into()]));
+    assert!(rows(&row(r#""""#, r#""80""#, r#""3""#)).is_ok());
+    assert!(rows(&row(r#""7""#, r#""80""#, r#""3""#)).is_ok());
+}
+
+#[test]
+fn rows_without_an_id_get_one_that_no_row_has_had() {
+    // templates E37, E60, defects 12 and 13
+    let with_id =
+        |id: i64| format!(r#"{{"row_id":{id},"ip":{{}},"port":{{"value":"80"}},"protocol":{{"value":"1"}}}}"#);
+    let ids = |property: &Property| property.bind.rows.iter().map(|row| row.row_id).collect::<Vec<_>>();
+    let list = |rows: &[i64]| rows.iter().map(|id| with_id(*id)).collect::<Vec<_>>().join(",");
+    let property = rows(&list(&[0, 5, 0])).unwrap();
+    assert_eq!((ids(&property), property.last_row_id()), (vec![6, 5, 7], 7));
+    let update = |property: &Property, rows: &[i64]| {
+        let json = format!(r#"{{"bind_info":{{"value":[{}]}}}}"#, list(rows));
+        property.updated(&sent(&json), &FieldPath::root()).unwrap()
+    };
+    let fewer = update(&property, &[5]);
+    assert_eq!((ids(&fewer), fewer.last_row_id()), (vec![5], 7));
+    let again = Property::read(&fewer.json(), fewer.last_row_id()).unwrap();
+    assert_eq!(ids(&update(&again, &[5, 0])), [5, 8]);
+    for bad in [&[1, 1][..], &[-1], &[i64::MAX]] {
+        assert_eq!(rows(&list(bad)).unwrap_err().len(), 1, "{bad:?}");
+    }
+}
+
+#[test]
+fn an_update_replaces_what_it_names() {
+    // templates E40, E41
+    let property =
+        with(r#""user":{"value":"a","as_default_value":true},"proc_num":{"value":5,"as_default_value":true}"#);
+    let property = property.unwrap();
+    let update = |json: &str| property.updated(&sent(json), &FieldPath::root()).unwrap();
+    let changed = update(r#"{"user":{"value":"x"},"proc_num":null,"bk_func_name":{"value":"other"}}"#);
+    assert_eq!(value(&changed, "user").to_string(), r#"{"value":"x","as_default_value":null}"#);
+    assert_eq!(value(&changed, "proc_num").to_string(), r#"{"value":null,"as_default_value":null}"#);
+    assert_eq!(changed.keys().func_name, "java");
+    assert_eq!(update("{}"), property);
+    let renamed = update(r#"{"bk_process_name":{"value":"new","as_default_value":false}}"#);
+    assert_eq!(value(&renamed, "bk_process_name").to_string(), r#"{"value":"new","as_default_value":true}"#);
+    assert_eq!(update(r#"{"bk_process_name":{"value":"job"}}"#), property);
+    let replaced = property.replaced(&sent(&format!("{{{NAMES}}}")), &FieldPath::root()).unwrap();
+    assert_eq!(value(&replaced, "user").to_string(), r#"{"value":null,"as_default_value":null}"#);
+    let nameless = faults_of(property.replaced(&sent("{}"), &FieldPath::root()));
+    assert_eq!(nameless, Err(vec!["bk_process_name".into()]));
+}
+
+#[test]
+fn blanks_around_a_text_are_told_or_taken_off() {
+    // templates E31, defect 15
+    let padded = sent(&format!(r#"{{{NAMES},"user":{{"value":" root"}}}}"#));
+    let blanks = padded.outer_blanks(&FieldPath::of("spec"));
+    assert_eq!(blanks.iter().map(|fault| fault.path.as_str()).collect::<Vec<_>>(), ["spec.user"]);
+    let property = Property::create(&padded, &FieldPath::root()).unwrap();
+    assert_eq!(value(&property, "user").as_object().unwrap().get("value"), Some(&"root".into()));
+}
+
+const STAMP: UpdateStamp<'_> = UpdateStamp { time: "later", user: "ops" };
+
+fn placed(property: &Property, host: &HostAddresses) -> StoredProcess {
+    let at = Placement {
+        business_id: BusinessId(3),
+        service_instance_id: ServiceInstanceId(54),
+        host_id: HostId(7),
+        host,
+        time: "once",
+        user: "ops",
+    };
+    stored(&property.fresh().place(ProcessId(46), &at))
+}
+
+fn stored(process: &NewProcess) -> StoredProcess {
+    StoredProcess::read(process.id, &process.fixed_fields, &process.extra_fields).unwrap()
+}
+
+fn field(process: &StoredProcess, name: &str) -> Json {
+    process.value(FIELDS.iter().position(|(field, _)| *field == name).unwrap()).clone()
+}
+
+/// What a caller's update makes of a process; `Err` with the paths at fault.
+fn edit(property: &Property, process: &StoredProcess, json: &str) -> Result<StoredProcess, Vec<String>> {
+    let update = ProcessUpdate::read(tree(json).as_object().unwrap(), Unnamed::Cleared, &FieldPath::root());
+    assert!(update.mistyped().is_empty(), "{json}");
+    let mut faults = Vec::new();
+    match property.edit(process, &update, STAMP, &host(), &mut faults) {
+        Some(edited) => Ok(stored(&edited)),
+        None => Err(faults.iter().map(|fault| fault.path.to_string()).collect()),
+    }
+}
+
+#[test]
+fn a_fresh_process_takes_the_addresses_of_its_host() {
+    // templates E44 to E47, defect 31
+    let codes = |code: u8| if code > 4 { (code, "3") } else { (code, "1") };
+    let all: Vec<_> = (1..=8)
+        .map(codes)
+        .map(|(code, protocol)| row(&format!("\"{code}\""), r#""80,90""#, &format!("\"{protocol}\"")))
+        .collect();
+    let process = placed(&rows(&all.join(",")).unwrap(), &host());
+    let ips: Vec<_> = stored_cells(Some(&field(&process, "bind_info"))).into_iter().map(|row| row[1].clone()).collect();
+    let want = ["127.0.0.1", "0.0.0.0", "10.0.0.1", "", "::1", "::", "fe80::1", "2001::8"];
+    assert_eq!(ips, want.map(Json::from));
+    let bare = placed(&rows(&row("null", r#""80,90""#, r#""1""#)).unwrap(), &HostAddresses::default());
+    let text = r#"[{"enable":false,"ip":"","port":"80,90","protocol":"1","template_row_id":1}]"#;
+    assert_eq!(field(&bare, "bind_info").to_string(), text);
+    assert_eq!(field(&placed(&with(r#""user":{}"#).unwrap(), &host()), "bind_info"), Json::Null);
+    assert_eq!(field(&bare, "user"), Json::Null);
+}
+
+#[test]
+fn what_a_caller_may_change() {
+    // templates E49 to E53, invariant 6
+    let locked = r#"{"row_id":1,"ip":{"value":"1"},"port":{"value":"80"},"protocol":{"value":"1","as_default_value":true},
+        "enable":{"value":true}}"#;
+    let property = with(&format!(
+        r#""user":{{"value":"u"}},"proc_num":{{"value":2,"as_default_value":true}},"timeout":{{"value":9}},
+           "bind_info":{{"value":[{locked}]}}"#
+    ));
+    let property = property.unwrap();
+    let process = placed(&property, &host());
+    let edited = edit(&property, &process, r#"{"user":"root","proc_num":99999,"timeout":null}"#).unwrap();
+    assert_eq!(
+        ["user", "proc_num", "timeout", "bk_process_name"].map(|name| field(&edited, name)),
+        ["root".into(), Json::Int(2), Json::Null, "job".into()]
+    );
+    let ports = |process: &StoredProcess| field(process, "bind_info").to_string();
+    let own = r#"{"bind_info":[{"template_row_id":1,"ip":"0.0.0.0","port":"99","protocol":"7","enable":true},
+        {"template_row_id":2,"port":"nonsense"}]}"#;
+    let with_port = edit(&property, &process, own).unwrap();
+    let want = r#"[{"enable":true,"ip":"0.0.0.0","port":"99","protocol":"1","template_row_id":1}]"#;
+    assert_eq!(ports(&with_port), want);
+    // Left out: unchanged (defect 1). Null and the empty list: as the template has it.
+    assert_eq!(ports(&edit(&property, &with_port, r#"{"user":"x"}"#).unwrap()), want);
+    for reset in [r#"{"bind_info":[]}"#, r#"{"bind_info":null}"#] {
+        assert_eq!(ports(&edit(&property, &with_port, reset).unwrap()), ports(&process));
+    }
+    // The name of the row in older documents.
+    let named = edit(&property, &process, r#"{"bind_info":[{"row_id":1,"port":"99","enable":true,"ip":"0.0.0.0"}]}"#);
+    assert_eq!(ports(&named.unwrap()), want);
+    let short = edit(&property, &process, r#"{"bind_info":[{"template_row_id":1,"port":"99"}]}"#);
+    assert_eq!(short, Err(vec!["bind_info[0].enable".into()]));
+    let bad =
+        edit(&property, &process, r#"{"user":"x","bind_info":[{"template_row_id":1,"port":"9-8","enable":true}]}"#);
+    assert_eq!(bad, Err(vec!["bind_info[0].port".into()]));
+    // The ports of older releases are rows 1, 2, … (`design` §4).
+    let legacy = edit(&property, &process, r#"{"bind_ip":"3","port":"8008,8443"}"#).unwrap();
+    assert!(ports(&legacy).contains(r#""ip":"10.0.0.1","port":"8008""#), "{}", ports(&legacy));
+}
+
+#[test]
+fn differences_are_told_by_field() {
+    // templates E56 to E59, E61
+    let of = |more: &str| with(more).unwrap();
+    let before = of(r#""user":{"value":null,"as_default_value":true},"timeout":{"value":5},"start_cmd":{"value":"a"}"#);
+    let process = placed(&before, &host());
+    assert_eq!(before.differences(&process, &host()), []);
+    let after = of(
+        r#""user":{"value":"","as_default_value":true},"timeout":{"value":6},"start_cmd":{"value":"b","as_default_value":true},
+           "bind_info":{"as_default_value":false,"value":[{"ip":{"as_default_value":true},"port":{"value":"80"},
+           "protocol":{"value":"1"},"enable":{"as_default_value":true}}]}"#,
+    );
+    let found = after.differences(&process, &host());
+    let told: Vec<_> =
+        found.iter().map(|found| (found.field, found.is.to_string(), found.becomes.to_string())).collect();
+    let row = r#"[{"enable":false,"ip":"","port":"80","protocol":"1","template_row_id":1}]"#;
+    assert_eq!(
+        told,
+        [
+            ("start_cmd", "\"a\"".into(), "\"b\"".into()),
+            ("user", "null".into(), "\"\"".into()),
+            ("bind_info", "null".to_string(), row.to_string()),
+        ]
+    );
+    let followed = stored(&after.follow(&process, STAMP, &host()).unwrap());
+    assert_eq!(field(&followed, "timeout"), Json::Int(5));
+    assert_eq!(field(&followed, "last_time"), "later".into());
+    // Null address and null flag, locked, come to rest (defect 2).
+    assert_eq!(after.follow(&followed, STAMP, &host()), None);
+}
+
+/// A setting with one of these values.
+fn setting(values: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let locks =
+        select(&["", r#","as_default_value":null"#, r#","as_default_value":false"#, r#","as_default_value":true"#][..]);
+    (select(values), locks).prop_map(|(value, lock)| format!(r#"{{"value":{value}{lock}}}"#))
+}
+
+fn template_row() -> impl Strategy<Value = String> {
+    let address =
+        select(&[("null", "1"), ("\"\"", "3"), ("\"1\"", "2"), ("\"3\"", "1"), ("\"4\"", "1"), ("\"7\"", "4")][..]);
+    let lock = || select(&["", r#","as_default_value":true"#][..]);
+    let locks = (lock(), lock(), lock());
+    (address, setting(&["\"80\"", "\"80-90\"", "\"80,443\""]), setting(&["true", "false", "null"]), locks).prop_map(
+        |((ip, protocol), port, enable, (ip_lock, protocol_lock, _))| {
+            format!(
+                r#""ip":{{"value":{ip}{ip_lock}}},"port":{port},"protocol":{{"value":"{protocol}"{protocol_lock}}},"enable":{enable}"#
+            )
+        },
+    )
+}
+
+prop_compose! {
+    fn property()(
+        name in select(&["a", "b"][..]),
+        plain in (
+            setting(&["null", "1", "2"]),
+            setting(&["null", "\"\"", "\"root\"", "\"two words\""]),
+            setting(&["null", "\"x\"", "\"\\\"q\\\" \\n\""]),
+            setting(&["null", "true", "false"]),
+            setting(&["null", "\"\"", "\"-g\""]),
+        ),
+        ids in prop::sample::subsequence(vec![1, 2, 3, 4], 0..=4).prop_shuffle(),
+        rows in prop::collection::vec(template_row(), 4),
+        lock in select(&["true", "false", "null"][..]),
+        has_ports in any::<bool>(),
+    ) -> Property {
+        let (proc_num, user, start_cmd, auto_start, regex) = plain;
+        let rows: Vec<_> = ids.iter().zip(rows).map(|(id, row)| format!(r#"{{"row_id":{id},{row}}}"#)).collect();
+        let rows = if has_ports { format!("[{}]", rows.join(",")) } else { "null".into() };
+        create(&format!(
+            r#"{{"bk_func_name":{{"value":"f"}},"bk_process_name":{{"value":"{name}"}},"proc_num":{proc_num},"user":{user},
+               "start_cmd":{start_cmd},"auto_start":{auto_start},"bk_start_param_regex":{regex},
+               "bind_info":{{"value":{rows},"as_default_value":{lock}}}}}"#
+        )).unwrap()
+    }
+}
+
+prop_compose! {
+    /// The fields of an update that nothing is wrong with.
+    fn request()(
+        plain in (
+            prop::option::of(select(&["null", "7"][..])),
+            prop::option::of(select(&["null", "\"\"", "\"other\""][..])),
+            prop::option::of(select(&["null", "true"][..])),
+            prop::option::of(select(&["null", "\"-h\""][..])),
+        ),
+        rows in prop::option::of(prop::collection::vec((0..6_i64, select(&["1", "8000-8010"][..]), any::<bool>()), 0..4)),
+        name in prop::option::of(select(&["\"z\""][..])),
+    ) -> String {
+        let (proc_num, user, auto_start, regex) = plain;
+        let mut out = JsonWriter::default();
+        out.raw("{");
+        for (field, value) in [
+            ("proc_num", proc_num), ("user", user), ("auto_start", auto_start), ("bk_start_param_regex", regex),
+            ("bk_process_name", name),
+        ] {
+            if let Some(value) = value {
+                out.key(field).raw(value);
+            }
+        }
+        if let Some(rows) = rows {
+            out.key("bind_info").raw("[");
+            for (id, port, enable) in rows {
+                out.separate().raw(&format!(
+                    r#"{{"template_row_id":{id},"ip":"1.2.3.4","port":"{port}","protocol":"2","enable":{enable}}}"#
+                ));
+            }
+            out.raw("]");
+        }
+        out.raw("}");
+        out.finish()
+    }
+}
+
+fn hosts() -> impl Strategy<Value = HostAddresses> {
+    let other = HostAddresses { inner_v4: "10.9.9.9".into(), ..HostAddresses::default() };
+    select(vec![host(), other, HostAddresses::default()])
+}
+
+/// The rows of a process with their ids.
+fn row_ids(process: &StoredProcess) -> Vec<i64> {
+    stored_cells(Some(&field(process, "bind_info"))).iter().map(|row| row[4].as_int().unwrap()).collect()
+}
+
+fn row_ids_of(property: &Property) -> Vec<i64> {
+    property.bind.rows.iter().map(|row| row.row_id).collect()
+}
+
+/// Every value that a caller may change in a process: plain ones by field, cells by row and cell.
+fn unlocked(property: &Property, process: &StoredProcess) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (place, field, _) in plain_fields().filter(|(place, _, _)| !property.settings[*place].is_locked()) {
+        found.insert(format!("{field}={}", process.value(place)));
+    }
+    for row in stored_cells(Some(&field(process, "bind_info"))) {
+        let template = property.bind.rows.iter().find(|template| Json::Int(template.row_id) == row[4]);
+        let Some(template) = template else { continue };
+        for (cell, value) in row.iter().enumerate().filter(|(cell, _)| !template.is_locked(*cell)) {
+            found.insert(format!("{} {cell}={value}", template.row_id));
+        }
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A stored property reads back as it was, and written back through an update it changes nothing (invariant 19).
+    #[test]
+    fn a_property_survives_the_store_and_the_wire(property in property()) {
+        let read = Property::read(&property.json(), property.last_row_id()).unwrap();
+        prop_assert_eq!(&read, &property);
+        let echoed = property.updated(&sent(&property.json()), &FieldPath::root()).unwrap();
+        prop_assert_eq!(&echoed, &property);
+        prop_assert_eq!(property.replaced(&sent(&property.json()), &FieldPath::root()).unwrap(), property);
+    }
+
+    /// What comes from a template has no difference to it (invariant 9), and its rows are the template's (invariant 5).
+    #[test]
+    fn fresh_is_clean(property in property(), host in hosts()) {
+        let process = placed(&property, &host);
+        prop_assert_eq!(property.differences(&process, &host), vec![]);
+        prop_assert_eq!(row_ids(&process), row_ids_of(&property));
+    }
+
+    /// A process follows any later template at once, once, and keeps what is its caller's (invariants 1 to 5, 20).
+    #[test]
+    fn following_ends_the_difference_and_keeps_what_is_not_locked(
+        before in property(), after in property(), requests in prop::collection::vec(request(), 0..3),
+        host in hosts(), moved in hosts(),
+    ) {
+        let mut process = placed(&before, &host);
+        for request in &requests {
+            process = edit(&before, &process, request).unwrap();
+        }
+        let differences = after.differences(&process, &moved);
+        let text = process.rewritten(STAMP, &Default::default(), |place| process.value(place), |place, out| {
+            out.value(process.value(place));
+        });
+        let is_followed = after.pattern().is_followed(&text.fixed_fields, &moved);
+        prop_assert_eq!(is_followed, Some(differences.is_empty()));
+        match after.follow(&process, STAMP, &moved) {
+            None => prop_assert_eq!(differences, vec![]),
+            Some(new) => {
+                let followed = stored(&new);
+                prop_assert!(!differences.is_empty());
+                for (place, (name, kind)) in FIELDS.iter().enumerate().filter(|(_, (name, _))| *name != "last_time") {
+                    let told = differences.iter().find(|found| found.place == place);
+                    let is = told.map_or_else(|| process.value(place).clone(), |found| found.becomes.clone());
+                    prop_assert_eq!(followed.value(place), &is, "{}", name);
+                    prop_assert!(told.is_none_or(|found| found.is != found.becomes || *kind == Kind::Bind));
+                }
+                prop_assert_eq!(after.differences(&followed, &moved), vec![]);
+                prop_assert_eq!(after.follow(&followed, STAMP, &moved), None);
+                let mut ids = (row_ids(&followed), row_ids_of(&after));
+                ids.0.sort_unstable();
+                ids.1.sort_unstable();
+                prop_assert_eq!(ids.0, ids.1);
+                // What no lock holds is as it was; rows that came or went do not count.
+                let shared = |kept: BTreeSet<String>| {
+                    let had = row_ids(&process);
+                    let of_row = |id: &str| id.parse::<i64>().is_ok_and(|id| !had.contains(&id));
+                    kept.into_iter().filter(|text| !text.split(' ').next().is_some_and(of_row)).collect::<BTreeSet<_>>()
+                };
+                prop_assert_eq!(shared(unlocked(&after, &followed)), shared(unlocked(&after, &process)));
+            }
+        }
+    }
+
+    /// No update of a caller gets at what is locked: a process that follows its template still does afterwards (invariant 6).
+    #[test]
+    fn an_edited_process_still_follows(property in property(), requests in prop::collection::vec(request(), 1..4)) {
+        let mut process = placed(&property, &host());
+        for request in &requests {
+            process = edit(&property, &process, request).unwrap();
+            prop_assert_eq!(property.differences(&process, &host()), vec![]);
+            prop_assert_eq!(row_ids(&process), row_ids_of(&property));
+        }
+    }
+}
