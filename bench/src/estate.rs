@@ -140,6 +140,7 @@ impl Estate {
                     business_id: BusinessId(home.business),
                     module_id: ModuleId(home.module),
                     host_id: HostId(home.host),
+                    service_template_id: 0,
                     name: "bench",
                     user: "bench",
                     time: &time,

@@ -1,17 +1,21 @@
 //! Modules: create_module, search_module, get_biz_internal_module (`topology` 7.1, 7.4, 8.2).
 
 use crate::access::right;
-use crate::journal::{Journal, Made};
+use crate::journal::{Change, InstanceEntry, Journal, Made};
 use crate::listing::{Listing, open_page, read_condition};
 use crate::operation::{Serve, record_input};
+use crate::process_instance::{AuditedStates, audit_detail};
 use crate::request::business_of;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::condition::Condition;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
-use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, SetId};
+use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
 use rollcall_domain::json::{FieldPath, JsonWriter, Object, Schema};
-use rollcall_domain::module::{self, ModuleDraft, Place};
-use rollcall_domain::page::PageIn;
+use rollcall_domain::model::Model;
+use rollcall_domain::module::{self, Dictated, ModuleDraft, Place};
+use rollcall_domain::page::{Page, PageIn};
+use rollcall_domain::service_instance;
+use rollcall_domain::template_attribute;
 use rollcall_domain::topology::{Birth, ORDINARY};
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
@@ -43,6 +47,36 @@ impl CreateModule {
     }
 }
 
+impl CreateModule {
+    /// The module as its template wants it, and its category (`templates` 8).
+    fn following(
+        &self,
+        tx: &mut dyn Tx,
+        business: BusinessId,
+        id: ServiceTemplateId,
+    ) -> Result<(ModuleDraft, CategoryId), OpError> {
+        let template = rollcall_store::service_template::lock_shared(tx, id)?;
+        let Some(template) = template.filter(|template| template.business_id == business) else {
+            let reason = Reason::Absent { value: id.to_string() };
+            return Err(Fault::new(Cause::ParamInvalid, "service_template_id").because(reason).into());
+        };
+        let attributes = rollcall_store::template_attribute::list(tx, business, id)?;
+        let attributes = template_attribute::values_of(Model::Module, &attributes);
+        let dictated = Dictated { name: &template.name, category_id: template.category_id, attributes: &attributes };
+        let set = SetId(self.wire.set_id);
+        let draft = crate::operation::checked(&None, || module::read_following(&self.wire.record, set, dictated))?;
+        Ok((draft, template.category_id))
+    }
+}
+
+/// The category asked for, which stays until the module refers to it, or that of every module that asks for none.
+fn find_category(tx: &mut dyn Tx, business: BusinessId, asked: Option<CategoryId>) -> Result<CategoryId, OpError> {
+    let Some(asked) = asked else { return Ok(CategoryId::DEFAULT) };
+    let found = rollcall_store::service_category::lock_shared(tx, asked)?;
+    module::check_category(asked, found.as_ref(), business)?;
+    Ok(asked)
+}
+
 impl Serve for CreateModule {
     fn output() -> Schema {
         module::schema()
@@ -56,13 +90,13 @@ impl Serve for CreateModule {
         let business_id = business_of(self.wire.business_id)?;
         let granted = context.access.require::<right::CreateTopology>(business_id)?;
         let set_id = find_set(tx, granted.business(), SetId(self.wire.set_id))?;
-        let draft = crate::operation::checked(&self.draft, || self.draft())?;
-        let category_id = match draft.category_id() {
-            None => CategoryId::DEFAULT,
-            Some(asked) => {
-                let found = rollcall_store::service_category::lock_shared(tx, asked)?;
-                module::check_category(asked, found.as_ref(), business_id)?;
-                asked
+        let template = module::read_template(&self.wire.record)?;
+        let (draft, category_id) = match template {
+            Some(template) => self.following(tx, business_id, template)?,
+            None => {
+                let draft = crate::operation::checked(&self.draft, || self.draft())?;
+                let category_id = find_category(tx, business_id, draft.category_id())?;
+                (draft, category_id)
             }
         };
         if rollcall_store::module::find_named(tx, business_id, set_id, draft.name())?.is_some() {
@@ -71,7 +105,8 @@ impl Serve for CreateModule {
         let time = context.time_text();
         let birth = Birth { time: &time, user: &context.caller.user };
         let id = ModuleId(sequence::take(tx, Sequence::Module, 1)?);
-        let place = Place { business_id, set_id, category_id, kind: ORDINARY };
+        let service_template_id = template.map_or(0, ServiceTemplateId::get);
+        let place = Place { business_id, set_id, category_id, service_template_id, kind: ORDINARY };
         let module = draft.place(id, place, &birth);
         rollcall_store::module::insert(tx, std::slice::from_ref(&module)).map_err(|error| match error {
             StoreError::Unique(_) => name_taken(&draft).into(),
@@ -187,6 +222,139 @@ impl Serve for SearchModules {
         let all = (0, usize::MAX);
         rollcall_store::module::each_document(tx, business, set, all, &mut |document| matches.offer(document))?;
         matches.answer(max)
+    }
+}
+
+wire_input! {
+    /// What letting a module go of its service template takes.
+    pub struct UnbindModule {
+        /// The business of the module.
+        pub business_id: i64 = "bk_biz_id",
+        /// The module.
+        pub module_id: i64 = "bk_module_id",
+    }
+}
+
+impl Serve for UnbindModule {
+    fn output() -> Schema {
+        Schema::Null
+    }
+
+    /// The module, its instances and their processes follow no template afterwards, and stay as they are (`templates` M1).
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business = business_of(self.business_id)?;
+        context.access.require::<right::EditServiceTemplate>(business)?;
+        let id = ModuleId(self.module_id);
+        let absent = |cause| Fault::new(cause, "bk_module_id").because(Reason::Absent { value: id.to_string() });
+        let module = rollcall_store::module::lock(tx, id)?;
+        let module = match module {
+            Some(module) if module.row.business_id == business => module,
+            Some(module) if context.access.find::<right::EditServiceTemplate>(module.row.business_id).is_some() => {
+                return Err(absent(Cause::NotFound).into());
+            }
+            _ => return Err(absent(Cause::ModuleUnreadable).into()),
+        };
+        if module.row.service_template_id == 0 {
+            return Err(Fault::new(Cause::NotUnbound, "bk_module_id").because(Reason::FollowsNoTemplate).into());
+        }
+        let (user, time) = (&context.caller.user, context.time_text());
+        let unreadable = |what| move || StoreError::Unreadable(what);
+        let document =
+            module::unbound_document(&module.document, user, &time).ok_or_else(unreadable(format!("module {id}")))?;
+        let mut journal = Journal::default();
+        journal.changed(Change {
+            kind: EventKind::Module,
+            business_id: business,
+            id: id.get(),
+            name: &module.row.name,
+            before: Some(&module.document),
+            after: Some(&document),
+            update_fields: Some("{\"service_template_id\":0}"),
+        });
+        rollcall_store::module::unbind(tx, id, &document)?;
+        let instances = rollcall_store::service_instance::lock_bound(tx, business, id)?;
+        let mut released = Vec::with_capacity(instances.len());
+        for instance in &instances {
+            let document = service_instance::unbound_document(&instance.document, user, &time)
+                .ok_or_else(unreadable(format!("service instance {}", instance.id)))?;
+            let labels = instance.labels.as_deref();
+            let before = service_instance::whole_document(&instance.document, labels);
+            let after = service_instance::whole_document(&document, labels);
+            let states = AuditedStates {
+                before: Some(&before),
+                update_fields: Some("{\"service_template_id\":0}"),
+                ..AuditedStates::default()
+            };
+            journal.instance(InstanceEntry {
+                business_id: business,
+                action: "update",
+                id: instance.id,
+                name: &instance.name,
+                detail: audit_detail(Some(states), instance.host_id, &[]),
+            });
+            journal.updated(EventKind::ServiceInstance, business, instance.id.get(), before, after);
+            released.push((instance.id, document));
+        }
+        rollcall_store::service_instance::unbind(tx, business, &released)?;
+        let ids: Vec<_> = released.iter().map(|(id, _)| *id).collect();
+        rollcall_store::process::release_of_instances(tx, business, &ids)?;
+        journal.write(context, tx)?;
+        Ok(Reply::null())
+    }
+}
+
+wire_input! {
+    /// What the list of the modules of a service template takes.
+    pub struct ListModulesOfTemplateWire {
+        /// The business.
+        pub business_id: i64 = "bk_biz_id",
+        /// The service template.
+        pub template_id: i64 = "service_template_id",
+        /// The page; missing: all, up to the server's limit; a limit of 0: 20.
+        pub page: Option<PageIn> = "page",
+        /// A text that the name contains, its case counting.
+        pub keyword: String = "keyword",
+        /// Only these; empty: all.
+        pub module_ids: Vec<i64> = "bk_module_ids",
+        /// The fields to answer; none: all.
+        pub fields: Vec<String> = "fields",
+    }
+}
+
+/// The list of the modules of a service template (`templates` M2).
+#[derive(Debug)]
+pub struct ListModulesOfTemplate(ListModulesOfTemplateWire);
+
+crate::operation::decode_through!(ListModulesOfTemplate, ListModulesOfTemplateWire, Self);
+
+/// The rows of a page that asks for none.
+const DEFAULT_ROWS: usize = 20;
+
+impl Serve for ListModulesOfTemplate {
+    fn output() -> Schema {
+        module::schema().picked().page_of()
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let wire = &self.0;
+        let business = business_of(wire.business_id)?;
+        let page = match &wire.page {
+            None => Page::all(),
+            Some(page) if page.limit == 0 => {
+                let page = page.lenient(Cause::PageIllegal)?;
+                Page { limit: Some(DEFAULT_ROWS), ..page }
+            }
+            Some(page) => page.strict(Cause::PageIllegal)?,
+        };
+        context.access.may_read(business)?;
+        let listing = Listing::new(page, None, &wire.fields, "bk_module_id");
+        let mut matches = listing.matches();
+        let template = ServiceTemplateId(wire.template_id);
+        rollcall_store::module::each_of_template(tx, business, template, &mut |module, document| {
+            let is_named = wire.module_ids.is_empty() || wire.module_ids.contains(&module.id.get());
+            if is_named && module.name.contains(&wire.keyword) { matches.offer(document) } else { Ok(()) }
+        })?;
+        matches.answer(context.limits.unpaged_rows)
     }
 }
 

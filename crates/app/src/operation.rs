@@ -191,6 +191,19 @@ impl Operation {
         self
     }
 
+    /// At the gateway for those behind it.
+    pub(crate) fn at_backend(mut self) -> Self {
+        self.gateway = Some(GatewayLevel::Backend);
+        self
+    }
+
+    /// At the native door alone.
+    pub(crate) fn native_only(mut self) -> Self {
+        self.esb = None;
+        self.gateway = None;
+        self
+    }
+
     /// With a right it asks for.
     pub(crate) fn needs(mut self, action: Action) -> Self {
         self.needs.push(action);

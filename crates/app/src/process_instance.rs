@@ -18,7 +18,10 @@ use rollcall_domain::bind_info::HostAddresses;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstanceId};
 use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
-use rollcall_domain::process::{self, NewProcess, Placement, ProcessDraft, ProcessInfo};
+use rollcall_domain::process::{
+    self, NewProcess, Placement, ProcessDraft, ProcessInfo, ProcessUpdate, StoredProcess, UpdateStamp,
+};
+use rollcall_domain::process_template::ProcessTemplate;
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
 use rollcall_store::process::{PlacedProcess, ProcessRow};
@@ -132,7 +135,8 @@ impl Serve for CreateProcesses {
         Failure::check(faults)?;
 
         let host = rollcall_store::host::find_addresses(tx, instance.host_id)?.unwrap_or_default();
-        let owner = Owner { id: instance_id, host_id: instance.host_id, host: &host, drafts: self.drafts.all() };
+        let recipes = Recipe::by_hand(self.drafts.all());
+        let owner = Owner { id: instance_id, host_id: instance.host_id, host: &host, recipes: &recipes };
         let mut journal = Journal::default();
         let made = apply_create(&granted, context, tx, &[owner], &mut journal)?;
         let ids: Vec<i64> = made.iter().flatten().map(|process| process.id.get()).collect();
@@ -188,16 +192,59 @@ fn locate(
 pub(crate) trait MakesProcesses: crate::access::Right {}
 impl MakesProcesses for right::EditServiceInstance {}
 impl MakesProcesses for right::CreateServiceInstance {}
+impl MakesProcesses for right::AssignHostToBusiness {}
 
 /// An instance and the processes it gets.
 pub(crate) struct Owner<'a> {
     pub(crate) id: ServiceInstanceId,
     pub(crate) host_id: HostId,
     pub(crate) host: &'a HostAddresses,
-    pub(crate) drafts: &'a [ProcessDraft],
+    pub(crate) recipes: &'a [Recipe<'a>],
 }
 
-/// Stores the processes of instances, ids in request order, with their events. Answers them instance by instance.
+/// How a process is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Recipe<'a> {
+    pub(crate) draft: &'a ProcessDraft,
+    /// The template that the draft comes from.
+    pub(crate) follows: Option<&'a ProcessTemplate>,
+    /// What the caller wants otherwise in a process of a template, as far as its locks let, and where in the request that stands.
+    pub(crate) change: Option<(&'a ProcessUpdate, &'a FieldPath)>,
+}
+
+impl<'a> Recipe<'a> {
+    /// Of processes that follow no template.
+    pub(crate) fn by_hand(drafts: &'a [ProcessDraft]) -> Vec<Self> {
+        drafts.iter().map(|draft| Self { draft, follows: None, change: None }).collect()
+    }
+
+    fn make(&self, id: ProcessId, at: &Placement<'_>, faults: &mut Vec<Fault>) -> Result<NewProcess, StoreError> {
+        let fresh = self.draft.place(id, at);
+        let (Some(template), Some((change, _))) = (self.follows, self.change) else { return Ok(fresh) };
+        let stored = StoredProcess::read(id, &fresh.fixed_fields, &fresh.extra_fields);
+        let stored = stored.ok_or_else(|| StoreError::Unreadable(format!("process {id}")))?;
+        let stamp = UpdateStamp { time: at.time, user: at.user };
+        Ok(template.property.edit(&stored, change, stamp, at.host, faults).unwrap_or(fresh))
+    }
+}
+
+impl Owner<'_> {
+    /// What callers changed may clash with what other templates say.
+    fn find_clashes(&self, made: &[NewProcess], faults: &mut Vec<Fault>) {
+        if self.recipes.iter().all(|recipe| recipe.change.is_none()) {
+            return;
+        }
+        let keys: Vec<_> = made.iter().map(|process| &process.keys).collect();
+        let at = |i: usize, field: &str| match self.recipes[i].change {
+            Some((_, at)) => at.field(field),
+            None => FieldPath::of(field),
+        };
+        process::find_clashes(&[], &keys, at, faults);
+    }
+}
+
+/// Stores the processes of instances, ids in request order, with their events. Answers them instance by instance. Nothing is stored
+/// when a change of a caller's is at fault.
 pub(crate) fn apply_create<R: MakesProcesses>(
     granted: &Granted<R>,
     context: &Context,
@@ -207,31 +254,38 @@ pub(crate) fn apply_create<R: MakesProcesses>(
 ) -> Result<Vec<Vec<NewProcess>>, OpError> {
     let business_id = granted.business();
     let time = context.time_text();
-    let count = owners.iter().map(|owner| owner.drafts.len()).sum();
+    let count = owners.iter().map(|owner| owner.recipes.len()).sum();
     let mut ids = sequence::take(tx, Sequence::Process, count)?..;
-    let made: Vec<Vec<NewProcess>> = owners
-        .iter()
-        .map(|owner| {
-            let at = Placement {
-                business_id,
-                service_instance_id: owner.id,
-                host_id: owner.host_id,
-                host: owner.host,
-                time: &time,
-                user: &context.caller.user,
-            };
-            // `zip` would take one id too many from the range behind the last draft.
-            owner.drafts.iter().map(|draft| draft.place(ProcessId(ids.next().unwrap_or_default()), &at)).collect()
-        })
-        .collect();
+    let mut faults = Vec::new();
+    let mut made: Vec<Vec<NewProcess>> = Vec::with_capacity(owners.len());
+    for owner in owners {
+        let at = Placement {
+            business_id,
+            service_instance_id: owner.id,
+            host_id: owner.host_id,
+            host: owner.host,
+            time: &time,
+            user: &context.caller.user,
+        };
+        // `zip` would take one id too many from the range behind the last recipe.
+        let processes = owner.recipes.iter().map(|recipe| {
+            let id = ProcessId(ids.next().unwrap_or_default());
+            recipe.make(id, &at, &mut faults)
+        });
+        let processes = processes.collect::<Result<Vec<_>, _>>()?;
+        owner.find_clashes(&processes, &mut faults);
+        made.push(processes);
+    }
+    Failure::check(faults)?;
     let placed: Vec<_> = owners
         .iter()
         .zip(&made)
         .flat_map(|(owner, made)| {
-            made.iter().map(|process| PlacedProcess {
+            owner.recipes.iter().zip(made).map(|(recipe, process)| PlacedProcess {
                 business_id,
                 service_instance_id: owner.id,
                 host_id: owner.host_id,
+                process_template_id: recipe.follows.map_or(0, |template| template.id.get()),
                 process,
             })
         })

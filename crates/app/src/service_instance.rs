@@ -1,23 +1,24 @@
 //! Service instances: made, listed, renamed and removed (`instances` 10.1 to 10.8).
 
 use crate::access::{Granted, right};
+use crate::creation::{self, Blueprint, Wanted};
 use crate::journal::{InstanceEntry, Journal};
 use crate::listing::open_list;
 use crate::operation::Serve;
-use crate::process_instance::{self as process, AuditedProcess, AuditedStates, Drafts, Owner, ProcessEntryWire};
+use crate::process_instance::{self as process, AuditedStates, Drafts, ProcessEntryWire, Recipe};
 use crate::request::{bounded, business_of, check_count, check_most, no_business};
 use crate::{Context, OpError, Reply, removal};
-use rollcall_domain::bind_info::HostAddresses;
+use rollcall_domain::bind_info::{HostAddresses, NO_ADDRESSES};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessTemplateId, ServiceInstanceId, ServiceTemplateId};
 use rollcall_domain::json::{FieldPath, JsonWriter, Object, Schema};
 use rollcall_domain::label::{SelectorIn, Selectors};
 use rollcall_domain::page::{Page, PageIn};
-use rollcall_domain::service_instance::{self as rules, NewServiceInstance};
+use rollcall_domain::process::{ProcessUpdate, Unnamed};
+use rollcall_domain::service_instance as rules;
 use rollcall_domain::{process as process_rules, wire_input};
 use rollcall_store::event::EventKind;
 use rollcall_store::module::ModuleRow;
-use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::service_instance::{
     self as store, ListedInstance, LockedInstance, Order, Renaming, ServiceInstanceFilter,
 };
@@ -54,11 +55,25 @@ wire_input! {
 #[derive(Debug)]
 pub struct CreateInstances {
     wire: CreateInstancesWire,
-    /// The processes of each instance.
+    /// The processes of each instance, should it follow no template.
     drafts: Vec<Drafts>,
+    /// What they say of processes of templates, should it follow one.
+    changes: Vec<Vec<SentChange>>,
 }
 
-crate::operation::decode_through!(CreateInstances, CreateInstancesWire, |wire| Self { wire, drafts: Vec::new() });
+/// What an entry says of the process of a template.
+#[derive(Debug)]
+struct SentChange {
+    template: ProcessTemplateId,
+    update: ProcessUpdate,
+    at: FieldPath,
+}
+
+crate::operation::decode_through!(CreateInstances, CreateInstancesWire, |wire| Self {
+    wire,
+    drafts: Vec::new(),
+    changes: Vec::new()
+});
 
 fn at(instance: usize) -> FieldPath {
     FieldPath::of("instances").index(instance)
@@ -117,6 +132,16 @@ impl Serve for CreateInstances {
         if self.wire.check_sizes().is_err() {
             return;
         }
+        let changes_of = |(i, instance): (usize, &InstanceEntryWire)| {
+            let named = instance.processes.iter().enumerate().filter(|(_, entry)| entry.process_template_id != 0);
+            let changes = named.map(|(j, entry)| {
+                let at = at(i).field("processes").index(j).field("process_info");
+                let update = ProcessUpdate::read(&entry.process_info.0, Unnamed::Cleared, &at);
+                SentChange { template: ProcessTemplateId(entry.process_template_id), update, at }
+            });
+            changes.collect()
+        };
+        self.changes = self.wire.instances.iter().enumerate().map(changes_of).collect();
         let instances = self.wire.instances.iter_mut().enumerate();
         self.drafts =
             instances.map(|(i, instance)| Drafts::read(&mut instance.processes, at(i).field("processes"))).collect();
@@ -135,7 +160,8 @@ impl Serve for CreateInstances {
             let reason = Reason::These { what: module.name };
             return Err(Fault::new(Cause::ParamInvalid, "bk_module_id").because(reason).into());
         }
-        let empty = wire.instances.iter().enumerate().filter(|(_, instance)| instance.processes.is_empty());
+        let follows = module.service_template_id != 0;
+        let empty = wire.instances.iter().enumerate().filter(|(_, instance)| instance.processes.is_empty() && !follows);
         let empty = empty.map(|(i, _)| Fault::new(Cause::NotSet, at(i).field("processes")));
         Failure::check(empty.collect())?;
         rollcall_store::host::lock_shared(tx, &wire.hosts())?;
@@ -143,14 +169,12 @@ impl Serve for CreateInstances {
         let names =
             (0..wire.instances.len()).filter_map(|i| rules::check_name(wire.name_of(i), wire.name_path(i)).err());
         Failure::check(names.collect())?;
-        let mut faults = Vec::new();
-        for drafts in &self.drafts {
-            drafts.find_faults(&[], &mut faults);
-        }
-        Failure::check(faults)?;
-        let hosts = rollcall_store::host::addresses(tx, &wire.hosts())?;
-        let ids = self.apply(&granted, context, tx, &module, &hosts)?;
-        Reply::of(&ids)
+        let ids = if follows {
+            self.create_from_template(&granted, context, tx, &module)?
+        } else {
+            self.create_by_hand(&granted, context, tx, &module)?
+        };
+        Reply::of(&ids.iter().map(|id| id.get()).collect::<Vec<_>>())
     }
 }
 
@@ -173,8 +197,13 @@ impl CreateInstances {
             let reason = Reason::Absent { value: id.to_string() };
             OpError::from(Fault::new(Cause::ModuleUnreadable, "bk_module_id").because(reason))
         };
-        let module = rollcall_store::module::find(tx, id)?.ok_or_else(absent)?;
+        let mut module = rollcall_store::module::find(tx, id)?.ok_or_else(absent)?;
         let granted = context.access.find(module.business_id).ok_or_else(absent)?;
+        // A module can be let go of its template, but never begins to follow one.
+        if module.service_template_id != 0 {
+            rollcall_store::service_template::lock_shared(tx, ServiceTemplateId(module.service_template_id))?;
+            module = rollcall_store::module::lock_shared(tx, &[id])?.pop().ok_or_else(absent)?;
+        }
         match stated {
             Some(stated) if stated != module.business_id.get() => {
                 Err(Fault::new(Cause::ModuleNotInBusiness, "bk_module_id").named(id.to_string()).with(stated).into())
@@ -202,75 +231,98 @@ impl CreateInstances {
         }
     }
 
-    /// Stores instances and processes, ids in request order.
-    fn apply(
+    /// Stores instances that follow no template, with their processes. Ids in request order.
+    fn create_by_hand(
         &self,
         granted: &Granted<right::CreateServiceInstance>,
         context: &Context,
         tx: &mut dyn Tx,
         module: &ModuleRow,
-        hosts: &HashMap<HostId, HostAddresses>,
-    ) -> Result<Vec<i64>, OpError> {
-        let business_id = granted.business();
-        let nowhere = HostAddresses::default();
-        let host_of = |id: HostId| hosts.get(&id).unwrap_or(&nowhere);
+    ) -> Result<Vec<ServiceInstanceId>, OpError> {
+        let mut faults = Vec::new();
+        for drafts in &self.drafts {
+            drafts.find_faults(&[], &mut faults);
+        }
+        Failure::check(faults)?;
+        let hosts = Hosts(rollcall_store::host::addresses(tx, &self.wire.hosts())?);
         let entries = self.wire.instances.iter().zip(&self.drafts).enumerate();
-        let names: Vec<String> = entries
-            .map(|(i, (entry, drafts))| match self.wire.name_of(i) {
-                "" => rules::generated_name(host_of(HostId(entry.host_id)), drafts.all().first()),
-                name => name.to_owned(),
-            })
-            .collect();
-        let first = sequence::take(tx, Sequence::ServiceInstance, names.len())?;
-        let time = context.time_text();
-        let instances: Vec<_> = names
-            .iter()
-            .zip(&self.wire.instances)
-            .zip(first..)
-            .map(|((name, entry), id)| {
-                let instance = NewServiceInstance {
-                    id: ServiceInstanceId(id),
-                    business_id,
-                    module_id: module.id,
-                    host_id: HostId(entry.host_id),
-                    name,
-                    user: &context.caller.user,
-                    time: &time,
+        let wanted: Vec<_> = entries
+            .map(|(i, (entry, drafts))| {
+                let (host_id, host) = hosts.of(entry);
+                let name = match self.wire.name_of(i) {
+                    "" => rules::generated_name(host, drafts.all().first()),
+                    name => name.to_owned(),
                 };
-                let document = instance.document();
-                (instance, document)
-            })
-            .collect();
-        store::insert(tx, &instances)?;
-        let owners: Vec<_> = instances
-            .iter()
-            .zip(&self.drafts)
-            .map(|((instance, _), drafts)| Owner {
-                id: instance.id,
-                host_id: instance.host_id,
-                host: host_of(instance.host_id),
-                drafts: drafts.all(),
+                let recipes = Recipe::by_hand(drafts.all());
+                Wanted { module_id: module.id, service_template_id: 0, host_id, host, name, recipes }
             })
             .collect();
         let mut journal = Journal::default();
-        for (instance, document) in &instances {
-            let after = rules::whole_document(document, None);
-            journal.created(EventKind::ServiceInstance, business_id, instance.id.get(), after);
-        }
-        let made = process::apply_create(granted, context, tx, &owners, &mut journal)?;
-        for ((instance, document), made) in instances.iter().zip(&made) {
-            let after = rules::whole_document(document, None);
-            let states = AuditedStates { after: Some(&after), ..AuditedStates::default() };
-            journal.instance(InstanceEntry {
-                business_id,
-                action: "create",
-                id: instance.id,
-                name: instance.name,
-                detail: process::audit_detail(Some(states), instance.host_id, &AuditedProcess::made(made)),
-            });
-        }
+        let ids = creation::create(granted, context, tx, &wanted, &mut journal)?;
         journal.write(context, tx)?;
-        Ok(instances.iter().map(|(instance, _)| instance.id.get()).collect())
+        Ok(ids)
+    }
+
+    /// Stores instances that follow the template of their module: a process for each of its process templates, with what the request
+    /// says otherwise where no lock is (`templates` 8.1).
+    fn create_from_template(
+        &self,
+        granted: &Granted<right::CreateServiceInstance>,
+        context: &Context,
+        tx: &mut dyn Tx,
+        module: &ModuleRow,
+    ) -> Result<Vec<ServiceInstanceId>, OpError> {
+        let business = granted.business();
+        let id = ServiceTemplateId(module.service_template_id);
+        let blueprints = Blueprint::lock(tx, &[id])?;
+        let blueprint = blueprints.get(&id).filter(|blueprint| !blueprint.templates.is_empty());
+        let Some(blueprint) = blueprint else {
+            let fault = Fault::new(Cause::ParamInvalid, "bk_module_id").named("service_template_id");
+            return Err(fault.because(Reason::NoProcessTemplates).into());
+        };
+        let taken = store::hosts_with_bound(tx, business, module.id, &self.wire.hosts())?;
+        let mut taken: HashSet<_> = taken.into_iter().collect();
+        let hosts = self.wire.instances.iter().enumerate();
+        let twice = hosts.filter(|(_, entry)| !taken.insert(HostId(entry.host_id)));
+        let at_host = |i: usize| at(i).field("bk_host_id");
+        let twice = twice.map(|(i, _)| Fault::new(Cause::InstanceExists, at_host(i)));
+        Failure::check(twice.collect())?;
+        let count = self.wire.instances.len() * blueprint.templates.len();
+        check_most("instances", "create process instances", count, rules::MAX_PROCESSES_PER_CALL)?;
+        let mistyped = self.changes.iter().flatten().flat_map(|change| change.update.mistyped());
+        Failure::check(mistyped.cloned().collect())?;
+        let hosts = Hosts(rollcall_store::host::addresses(tx, &self.wire.hosts())?);
+        let entries = self.wire.instances.iter().zip(&self.changes).enumerate();
+        let wanted: Vec<_> = entries
+            .map(|(i, (entry, changes))| {
+                let (host_id, host) = hosts.of(entry);
+                let name = match self.wire.name_of(i) {
+                    "" => blueprint.name_on(host),
+                    name => name.to_owned(),
+                };
+                let mut recipes = blueprint.recipes();
+                for recipe in &mut recipes {
+                    let own = |change: &&SentChange| recipe.follows.is_some_and(|it| it.id == change.template);
+                    recipe.change = changes.iter().rfind(own).map(|change| (&change.update, &change.at));
+                }
+                Wanted { module_id: module.id, service_template_id: id.get(), host_id, host, name, recipes }
+            })
+            .collect();
+        let mut journal = Journal::default();
+        let ids = creation::create(granted, context, tx, &wanted, &mut journal)?;
+        journal.write(context, tx)?;
+        Ok(ids)
+    }
+}
+
+/// The addresses of the hosts of a request.
+struct Hosts(HashMap<HostId, HostAddresses>);
+
+impl Hosts {
+    /// The host of an entry with its addresses.
+    fn of(&self, entry: &InstanceEntryWire) -> (HostId, &HostAddresses) {
+        let id = HostId(entry.host_id);
+        (id, self.0.get(&id).unwrap_or(&NO_ADDRESSES))
     }
 }
 

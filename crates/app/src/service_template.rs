@@ -9,7 +9,7 @@ use crate::journal::{Change, Journal};
 use crate::listing::Listing;
 use crate::operation::Serve;
 use crate::request::{business_of, granted_on, no_business, stated};
-use crate::{Context, OpError, Reply, template_attribute};
+use crate::{Context, OpError, Reply, process_template, template_attribute};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, Referrer, quoted};
 use rollcall_domain::id::{BusinessId, CategoryId, ServiceTemplateId};
 use rollcall_domain::json::{Json, JsonWriter, Object, Schema};
@@ -425,6 +425,8 @@ impl Serve for DeleteTemplate {
         Failure::check(referrers.map(|(by, _)| refusal(&template.name, Reason::UsedBy(by))).collect())?;
         let mut journal = Journal::default();
         template_attribute::remove_all(&granted, tx, id, &mut journal)?;
+        let processes = rollcall_store::process_template::list(tx, &[id])?;
+        process_template::delete(&granted, tx, &processes, &mut journal)?;
         store::delete(tx, id)?;
         if let Some(change) = change(Some(&template), None) {
             journal.changed(change);
@@ -466,13 +468,14 @@ impl Serve for CountUses {
         }
         let by_template = |counts: Vec<(ServiceTemplateId, i64)>| counts.into_iter().collect::<HashMap<_, _>>();
         let instances = by_template(rollcall_store::service_instance::count_by_template(tx, business, &self.ids)?);
+        let processes = by_template(rollcall_store::process_template::count_by_template(tx, business, &self.ids)?);
         let modules = by_template(rollcall_store::module::count_by_template(tx, business, &self.ids)?);
         let mut out = JsonWriter::with_capacity(112 * self.ids.len());
         out.raw("[");
         for id in &self.ids {
             let count = |counts: &HashMap<_, i64>| counts.get(&ServiceTemplateId(*id)).copied().unwrap_or_default();
             out.separate().raw("{\"service_template_id\":").int(*id);
-            out.raw(",\"process_template_count\":0");
+            out.raw(",\"process_template_count\":").int(count(&processes));
             out.raw(",\"service_instance_count\":").int(count(&instances));
             out.raw(",\"module_count\":").int(count(&modules)).raw("}");
         }

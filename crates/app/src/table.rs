@@ -3,8 +3,8 @@
 use crate::access::Action;
 use crate::operation::{EsbForm, Method, Operation, Weight};
 use crate::{
-    audit, business, host, label, module, object_attribute, process_instance as process, service_category,
-    service_instance, service_template, set, template_attribute, topology, transfer,
+    audit, business, difference, host, label, module, object_attribute, process_instance as process, process_template,
+    service_category, service_instance, service_template, set, template_attribute, topology, transfer,
 };
 use rollcall_domain::fault::Cause;
 
@@ -255,6 +255,93 @@ pub fn operations() -> Vec<Operation> {
         .at(Method::Get, "/topo/internal/{bk_supplier_account}/{bk_biz_id}")
         .numbers(&["bk_biz_id"]),
         // Service categories
+        // Process templates
+        Operation::new::<process_template::CreateProcessTemplates>(
+            "batch_create_proc_template",
+            "Create process templates of a service template",
+            Weight::Write,
+        )
+        .post("/createmany/proc/proc_template")
+        .needs(Action::EditServiceTemplate),
+        Operation::new::<process_template::UpdateProcessTemplate>(
+            "update_proc_template",
+            "Change a process template; its processes follow when they are synchronized",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/proc_template")
+        .needs(Action::EditServiceTemplate),
+        Operation::new::<process_template::DeleteProcessTemplates>(
+            "delete_proc_template",
+            "Remove process templates; their processes go when they are synchronized",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/deletemany/proc/proc_template")
+        .needs(Action::EditServiceTemplate),
+        Operation::new::<process_template::GetProcessTemplate>(
+            "get_proc_template",
+            "One process template",
+            Weight::Keyed,
+        )
+        .post("/find/proc/proc_template/id/{process_template_id}")
+        .number_or("process_template_id", Cause::InputInvalid)
+        .post("/find/proc/biz_set/{bk_biz_set_id}/proc_template/id/{process_template_id}")
+        .numbers(&["bk_biz_set_id"]),
+        Operation::new::<process_template::ListProcessTemplates>(
+            "list_proc_template",
+            "List the process templates of a service template",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/proc_template")
+        .post("/findmany/proc/biz_set/{bk_biz_set_id}/proc_template")
+        .numbers(&["bk_biz_set_id"]),
+        // Modules and their templates
+        Operation::new::<difference::CompareModule>(
+            "post_find_proc_service_template_general_difference",
+            "What a synchronization with its service template would do to a module",
+            Weight::Scan,
+        )
+        .post("/find/proc/service_template/general_difference")
+        .backend_only(),
+        Operation::new::<difference::ListDifferentInstances>(
+            "post_find_proc_difference_service_instances",
+            "The service instances of a module that differ from one process template",
+            Weight::Scan,
+        )
+        .post("/find/proc/difference/service_instances")
+        .backend_only(),
+        Operation::new::<difference::CompareInstance>(
+            "post_find_proc_service_instance_difference_detail",
+            "How a service instance differs from one process template",
+            Weight::Scan,
+        )
+        .post("/find/proc/service_instance/difference_detail")
+        .backend_only(),
+        Operation::new::<difference::ListNeeds>(
+            "list_service_template_difference",
+            "Whether modules or service templates need a synchronization",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service_template/sync_status/biz/{bk_biz_id}")
+        .number_or("bk_biz_id", Cause::ParamUnusable)
+        .post("/findmany/proc/biz_set/{bk_biz_set_id}/biz/{bk_biz_id}/service_template/sync_status")
+        .numbers(&["bk_biz_set_id"])
+        .at_backend(),
+        Operation::new::<module::UnbindModule>(
+            "delete_template_binding_on_module",
+            "Let a module, its instances and their processes go of the service template",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/delete/proc/template_binding_on_module")
+        .native_only()
+        .needs(Action::EditServiceTemplate),
+        Operation::new::<module::ListModulesOfTemplate>(
+            "post_module_bk_biz_id__service_template_id",
+            "List the modules that follow a service template",
+            Weight::Scan,
+        )
+        .post("/module/bk_biz_id/{bk_biz_id}/service_template_id/{service_template_id}")
+        .numbers(&["bk_biz_id", "service_template_id"])
+        .backend_only(),
         Operation::new::<service_category::ListCategories>(
             "list_service_category",
             "List the service categories that a business may use",

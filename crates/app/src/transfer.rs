@@ -1,17 +1,18 @@
 //! Hosts between modules: transfer_host_module, transfer_host_to_idlemodule, transfer_resourcehost_to_idlemodule
 //! (`topology` 10.3 to 10.5). A module that a host leaves takes the host's service instances there with it.
 
-use crate::access::{Granted, Right, right};
+use crate::access::{Granted, right};
+use crate::creation::{self, Blueprint, Wanted};
 use crate::host::{audit_entry, relation_document};
 use crate::journal::Journal;
 use crate::operation::Serve;
-use crate::process_instance::failure;
-use crate::request::business_of;
+use crate::process_instance::{MakesProcesses, failure};
+use crate::request::{business_of, check_most};
 use crate::{Context, OpError, Reply, removal};
-use rollcall_domain::bind_info::HostAddresses;
+use rollcall_domain::bind_info::{HostAddresses, NO_ADDRESSES};
 use rollcall_domain::business::BusinessStatus;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId};
+use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceTemplateId};
 use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
 use rollcall_domain::module::BuiltIn;
 use rollcall_domain::transfer::{
@@ -35,7 +36,7 @@ wire_input! {
         pub module_ids: Vec<i64> = "bk_module_id",
         /// The hosts stay in the ordinary modules they are in.
         pub is_increment: bool = "is_increment",
-        /// Make no service instances from the templates of the modules. There are no templates yet, so none are made.
+        /// Make no service instances from the templates of the modules.
         pub disable_auto_create: bool = "disable_auto_create",
     }
 }
@@ -70,8 +71,11 @@ fn check_sizes(ids: &[(&'static str, usize)]) -> Result<(), Failure> {
     Failure::check(faults.collect())
 }
 
-/// A right that lets its holder move hosts.
-trait MovesHosts: Right {}
+/// The most processes that a transfer makes from templates.
+const MAX_PROCESSES: usize = 100_000;
+
+/// A right that lets its holder move hosts. Who moves them has the processes made that the templates of their modules say.
+trait MovesHosts: MakesProcesses {}
 impl MovesHosts for right::EditServiceInstance {}
 impl MovesHosts for right::AssignHostToBusiness {}
 
@@ -95,7 +99,7 @@ impl Serve for ToModules {
         };
         let row = rollcall_store::business::find(tx, business)?;
         let loaded = Loaded::read(context, tx, &request)?;
-        loaded.carry_out(&granted, context, tx, row, &request)
+        loaded.carry_out(&granted, context, tx, row, &request, !self.disable_auto_create)
     }
 }
 
@@ -122,7 +126,7 @@ impl Serve for ToIdle {
             kind: TransferKind::BuiltIn,
         };
         let loaded = Loaded::read(context, tx, &request)?;
-        loaded.carry_out(&granted, context, tx, Some(row), &request)
+        loaded.carry_out(&granted, context, tx, Some(row), &request, false)
     }
 }
 
@@ -154,7 +158,7 @@ impl Serve for FromPool {
             // Hosts of businesses and hosts that are not there answer alike: nobody learns which they are.
             loaded.check_in_pool(&hosts)?;
         }
-        loaded.carry_out(&granted, context, tx, Some(row), &request)
+        loaded.carry_out(&granted, context, tx, Some(row), &request, false)
     }
 }
 
@@ -203,6 +207,7 @@ impl Loaded {
         tx: &mut dyn Tx,
         business: Option<BusinessRow>,
         request: &TransferRequest<'_>,
+        makes_instances: bool,
     ) -> Result<Reply, OpError> {
         let state = TransferState {
             business: business
@@ -214,7 +219,12 @@ impl Loaded {
         let plan = plan_transfer(&state, request).map_err(failure)?;
         let name = business.map(|row| row.name).unwrap_or_default();
         if !plan.moves.is_empty() {
-            self.apply(granted, context, tx, &plan, &name, request)?;
+            let mut journal = Journal::default();
+            self.apply(granted, tx, &plan, &name, request, &mut journal)?;
+            if makes_instances {
+                make_instances(granted, context, tx, &plan, &mut journal)?;
+            }
+            journal.write(context, tx)?;
         }
         Ok(Reply::null())
     }
@@ -222,16 +232,15 @@ impl Loaded {
     fn apply<R: MovesHosts>(
         &self,
         _: &Granted<R>,
-        context: &Context,
         tx: &mut dyn Tx,
         plan: &TransferPlan,
         business_name: &str,
         request: &TransferRequest<'_>,
+        journal: &mut Journal,
     ) -> Result<(), OpError> {
-        let mut journal = Journal::default();
         let hosts = plan.hosts();
         let leaving = rollcall_store::service_instance::list_leaving(tx, request.source, &hosts, &plan.kept_modules())?;
-        removal::remove(tx, request.source, &leaving, &mut journal)?;
+        removal::remove(tx, request.source, &leaving, journal)?;
 
         store::leave(tx, &hosts, &plan.left_modules())?;
         let joining: Vec<_> = plan.joining().map(|relation| joining_of(&relation)).collect();
@@ -266,7 +275,6 @@ impl Loaded {
             let address = addresses.get(&host.host_id).map(HostAddresses::name_prefix).unwrap_or_default();
             journal.audit(audit_entry(request.business, action, host.host_id, address, out.finish()));
         }
-        journal.write(context, tx)?;
         Ok(())
     }
 
@@ -289,6 +297,59 @@ impl Loaded {
         }
         out.raw("]}");
     }
+}
+
+/// Makes the instances that the templates of modules say for the hosts that joined them (`templates` 8.1).
+fn make_instances<R: MovesHosts>(
+    granted: &Granted<R>,
+    context: &Context,
+    tx: &mut dyn Tx,
+    plan: &TransferPlan,
+    journal: &mut Journal,
+) -> Result<(), OpError> {
+    let modules: BTreeSet<_> = plan.joining().map(|relation| relation.module.id).collect();
+    let modules: Vec<_> = modules.into_iter().collect();
+    // A module can be let go of its template, but never begins to follow one.
+    let mut bound = rollcall_store::module::list(tx, &modules)?;
+    bound.retain(|module| module.service_template_id != 0);
+    if bound.is_empty() {
+        return Ok(());
+    }
+    let templates: BTreeSet<_> = bound.iter().map(|module| ServiceTemplateId(module.service_template_id)).collect();
+    let blueprints = Blueprint::lock(tx, &templates.into_iter().collect::<Vec<_>>())?;
+    let modules: Vec<_> = bound.iter().map(|module| module.id).collect();
+    let bound: HashMap<_, _> = rollcall_store::module::lock_shared(tx, &modules)?
+        .into_iter()
+        .map(|module| (module.id, ServiceTemplateId(module.service_template_id)))
+        .collect();
+    let blueprint_of = |relation: &Relation| {
+        let blueprint = blueprints.get(bound.get(&relation.module.id)?)?;
+        (!blueprint.templates.is_empty()).then_some(blueprint)
+    };
+    let joining = plan.joining().filter_map(|relation| Some((relation, blueprint_of(&relation)?)));
+    let joining: Vec<_> = joining.collect();
+    if joining.is_empty() {
+        return Ok(());
+    }
+    let count = joining.iter().map(|(_, blueprint)| blueprint.templates.len()).sum();
+    check_most("bk_host_id", "create process instances", count, MAX_PROCESSES)?;
+    let addresses = store::addresses(tx, &plan.hosts())?;
+    let wanted: Vec<_> = joining
+        .iter()
+        .map(|(relation, blueprint)| {
+            let host = addresses.get(&relation.host_id).unwrap_or(&NO_ADDRESSES);
+            Wanted {
+                module_id: relation.module.id,
+                service_template_id: blueprint.id.get(),
+                host_id: relation.host_id,
+                host,
+                name: blueprint.name_on(host),
+                recipes: blueprint.recipes(),
+            }
+        })
+        .collect();
+    creation::create(granted, context, tx, &wanted, journal)?;
+    Ok(())
 }
 
 fn place_of(row: &PlaceRow) -> ModulePlace {

@@ -84,7 +84,30 @@ numbers! {
             (1_113_005, "a built-in module cannot be combined with others: {0}", "内置模块不能与其他模块一起选择：{0}")
         },
         BusinessAbsent => (1_113_006, "business {0} does not exist", "业务 {0} 不存在"),
+        InstanceExists => (
+            1_113_016,
+            "the host of {0} has an instance of the module's template already",
+            "{0} 的主机在该模块下已有服务实例",
+        ),
+        ProcessNameTaken => (1_113_019, "process name in {0} is not unique", "{0} 的进程名称重复"),
+        FuncNameTaken => (
+            1_113_020,
+            "program and start parameter in {0} are not unique",
+            "{0} 的进程二进制名与启动参数重复",
+        ),
+        ProcessTemplatesNotRemoved => (
+            1_108_014,
+            "the process templates cannot be removed: {0}",
+            "无法删除进程模板：{0}",
+        ),
         CategoryNameTaken => (1_113_017, "service category name is taken: {0}", "服务分类名已被使用：{0}"),
+        CategoryOfTemplate => (
+            1_108_036,
+            "{0} is not the service category of the service template",
+            "{0} 与服务模板的服务分类不一致",
+        ),
+        RelationUnreadable => (1_106_006, "module {0} could not be read", "查询模块 {0} 失败"),
+        NotUnbound => (1_108_040, "{0} cannot be let go of its service template", "{0} 无法与服务模板解绑"),
         CategoryNotLeaf => (
             1_113_032,
             "service category {0} has others below it and cannot be used itself",
@@ -187,6 +210,18 @@ fn why(reason: &Reason, language: Language) -> String {
         ),
         Reason::PortOrder { value } => {
             say(format!("range \"{value}\" ends before it begins"), format!("端口范围“{value}”的终点小于起点"))
+        }
+        Reason::FollowsNoTemplate => plain("it follows no template", "未绑定模板"),
+        Reason::NoProcessTemplates => plain("the service template has no process templates", "服务模板中没有进程模板"),
+        Reason::PortOverlap { value } => {
+            say(format!("\"{value}\" names a port more than once"), format!("“{value}”中有重复的端口"))
+        }
+        Reason::FamilyMismatch => plain(
+            "an IPv4 address goes with TCP and UDP, an IPv6 address with TCP6 and UDP6",
+            "IPv4 地址须与 TCP、UDP 搭配，IPv6 地址须与 TCP6、UDP6 搭配",
+        ),
+        Reason::OuterBlanks { value } => {
+            say(format!("\"{value}\" begins or ends with a blank"), format!("“{value}”首尾含有空白字符"))
         }
         Reason::IpSyntax { value } => {
             say(format!("\"{value}\" is not an IP address"), format!("“{value}”不是 IP 地址"))

@@ -355,6 +355,8 @@ const fn tag(english: &'static str, chinese: &'static str, words: &'static [&'st
 const OTHER: &str = "Other";
 
 const TAGS: &[Tag] = &[
+    tag("Differences from templates", "模板差异", &["difference"]),
+    tag("Process templates", "进程模板", &["proc_template"]),
     tag("Service categories", "服务分类", &["service_category"]),
     tag("Service instances", "服务实例", &["service_instance"]),
     tag("Service templates", "服务模板", &["service_template"]),

@@ -329,7 +329,7 @@ fn g27_every_need_refuses_who_lacks_it() {
             body["condition"] = json!({"bk_biz_id": 2, "operation_time": {"start": "2026-01-01"}});
         }
         let names_no_business = operation.name == "find_audit_by_id";
-        body["id"] = json!([1]);
+        body["id"] = if names_no_business { json!([1]) } else { json!(1) };
         let answer = app.call_as("nobody", operation.name, body);
         answer.fails_with(9_900_403);
         let permission = answer.json()["permission"].clone();

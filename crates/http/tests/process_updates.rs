@@ -457,18 +457,6 @@ fn each_instance_gets_an_entry_and_each_process_an_event() {
 }
 
 #[test]
-fn processes_of_templates_are_refused_for_now() {
-    let case = Case::new();
-    let ids = case.ids();
-    let owned = "UPDATE process SET process_template_id = 5 WHERE name = 'b'";
-    case.app.store.write_blocking(move |tx| tx.execute(owned, &[])).unwrap();
-    let before = case.traces();
-    case.update(json!([entry(ids[0], "x"), entry(ids[1], "y")])).fails_with(1_108_035).naming("processes[1]");
-    case.by_ids(&ids, json!({"user": "x"})).fails_with(1_108_035).naming("process_ids[1]");
-    assert_eq!(case.traces(), before);
-}
-
-#[test]
 fn only_who_may_edit_changes_processes() {
     let app = TestApp::with().administrator("root").start();
     let update = |business: i64| {

@@ -6,7 +6,7 @@ mod support;
 
 use rollcall_app::access::Action;
 use serde_json::{Value, json};
-use support::{Answer, Estate, TestApp, next_millisecond, process};
+use support::{Answer, Estate, TestApp, named, next_millisecond, process};
 
 /// Calls about the templates of a business.
 struct Case {
@@ -321,11 +321,8 @@ fn what_is_followed_stays() {
     case.delete(99_999).fails_with(1_108_030).naming("99999");
     case.app.bind(case.estate.module, id);
     case.delete(id).fails_with(1_108_030).naming("st").naming("modules");
-    let instance = case.app.instance(&case.estate, process("p"));
-    let follow = "UPDATE service_instance SET service_template_id = (SELECT max(service_template_id) FROM module),
-        document = replace(document, '\"service_template_id\":0', '\"service_template_id\":' ||
-            (SELECT max(service_template_id) FROM module))";
-    case.app.store.write_blocking(move |tx| tx.execute(follow, &[])).unwrap();
+    case.app.process_templates(&case.estate, id, vec![named("p")]);
+    let instance = case.app.instance(&case.estate, process("ignored"));
     case.delete(id).fails_with(1_108_030).naming("modules").naming("service instances");
     let detail = case.app.native("GET", &format!("/find/proc/service_template/{id}/detail"), "").data();
     assert_eq!((&detail["service_instance_count"], &detail["process_instance_count"]), (&json!(1), &json!(1)));
@@ -333,12 +330,12 @@ fn what_is_followed_stays() {
         let path = format!("/findmany/proc/service_template/count_info/biz/{}", case.estate.business);
         case.app.post(&path, json!({"service_template_ids": ids}))
     };
-    let row = |id: i64, instances: i64, modules: i64| {
-        json!({"service_template_id": id, "process_template_count": 0, "service_instance_count": instances,
-            "module_count": modules})
+    let row = |id: i64, count: i64| {
+        json!({"service_template_id": id, "process_template_count": count, "service_instance_count": count,
+            "module_count": count})
     };
     let counted = count(json!([unused, id, 99_999, id])).data();
-    assert_eq!(counted, json!([row(unused, 0, 0), row(id, 1, 1), row(99_999, 0, 0), row(id, 1, 1)]));
+    assert_eq!(counted, json!([row(unused, 0), row(id, 1), row(99_999, 0), row(id, 1)]));
     for ids in [json!([]), Value::Null, json!((0..501).collect::<Vec<_>>())] {
         count(ids).fails_with(1_199_089).naming("service_template_ids"); // E27
     }
@@ -347,7 +344,7 @@ fn what_is_followed_stays() {
     case.app.post(path, json!({"service_template_ids": [1]})).fails_with(1_199_011).naming("bk_biz_id");
     let elsewhere =
         case.app.post("/findmany/proc/service_template/count_info/biz/2", json!({"service_template_ids": [id]}));
-    assert_eq!(elsewhere.data(), json!([row(id, 0, 0)]));
+    assert_eq!(elsewhere.data(), json!([row(id, 0)]));
     let body = json!({"bk_biz_id": case.estate.business, "service_instance_ids": [instance]});
     case.app.native("DELETE", "/deletemany/proc/service_instance", body).data();
     assert_eq!(case.delete(unused).data(), Value::Null);

@@ -7,7 +7,7 @@ mod support;
 
 use rollcall_app::access::Action;
 use serde_json::{Value, json};
-use support::{Answer, TestApp, next_millisecond, process};
+use support::{Answer, TestApp, named, next_millisecond, process};
 
 /// Numbers of attributes of modules, as search_object_attribute tells them.
 struct Numbers {
@@ -260,6 +260,7 @@ fn followers_are_left_alone() {
     let estate = case.app.estate();
     let template = template(&case.app, estate.business, "st");
     case.app.bind(estate.module, template);
+    case.app.process_templates(&estate, template, vec![named("p")]);
     case.app.instance(&estate, process("p"));
     let followers = || {
         let modules = case.app.documents("SELECT document FROM module ORDER BY id");

@@ -118,6 +118,13 @@ const RULES: &[Rule] = &[
     ),
     rule(
         "process",
+        "it follows a process template that is none of its service instance's template",
+        "SELECT p.id FROM process p JOIN service_instance s ON s.id = p.service_instance_id
+            WHERE p.process_template_id <> 0 AND NOT EXISTS (SELECT 1 FROM process_template t
+            WHERE t.id = p.process_template_id AND t.service_template_id = s.service_template_id)",
+    ),
+    rule(
+        "process",
         "another process has its id",
         "{only postgres} SELECT id FROM process GROUP BY id HAVING count(*) > 1",
     ),
@@ -192,6 +199,23 @@ const RULES: &[Rule] = &[
         "its service category is neither shared nor of its business",
         "SELECT t.id FROM service_template t WHERE NOT EXISTS (SELECT 1 FROM service_category c
             WHERE c.id = t.service_category_id AND c.business_id IN (0, t.business_id))",
+    ),
+    rule(
+        "process_template",
+        "its service template does not exist or is of another business",
+        "SELECT p.id FROM process_template p WHERE NOT EXISTS (SELECT 1 FROM service_template t
+            WHERE t.id = p.service_template_id AND t.business_id = p.business_id)",
+    ),
+    rule(
+        "process_template",
+        "another process template of its service template has its name",
+        "SELECT max(id) FROM process_template GROUP BY service_template_id, name HAVING count(*) > 1",
+    ),
+    rule(
+        "service_instance",
+        "another instance of its host in its module follows a template too",
+        "SELECT max(id) FROM service_instance WHERE service_template_id <> 0
+            GROUP BY business_id, module_id, host_id HAVING count(*) > 1",
     ),
     rule(
         "service_template_attribute",
@@ -390,6 +414,11 @@ const RULES: &[Rule] = &[
         "service_category",
         "its events do not tell that it was created once and lives",
         lives_against_events!("service_category", "110", "t.is_built_in = 0"),
+    ),
+    rule(
+        "process_template",
+        "its events do not tell that it was created once and lives",
+        lives_against_events!("process_template", "113"),
     ),
     rule(
         "service_template",

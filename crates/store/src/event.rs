@@ -33,6 +33,7 @@ pub enum EventKind {
     ServiceCategory = 110,
     ServiceTemplate = 111,
     ServiceTemplateAttribute = 112,
+    ProcessTemplate = 113,
 }
 
 /// How it changed.

@@ -48,6 +48,9 @@ crate::statements! {
     ADDRESSES = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id {in $1}";
     /// Served by the primary key.
     ADDRESSES_OF_ONE = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id = $1";
+    /// Served by `host_module_module` and the primary key.
+    ADDRESSES_OF_MODULES = "SELECT h.id, h.inner_ip, h.inner_ip_v6, h.outer_ip, h.outer_ip_v6, r.module_id FROM host_module r
+        JOIN host h ON h.id = r.host_id WHERE r.module_id {in $2} AND r.business_id = $1";
     /// Served by the primary keys of both tables.
     PLACES = "SELECT module.id, module.business_id, module.set_id, module.kind, module.name, topology_set.name
         FROM module JOIN topology_set ON topology_set.id = module.set_id WHERE module.id {in $1}";
@@ -125,6 +128,21 @@ pub fn addresses(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<HashMap<HostId, Ho
     let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
     let rows = tx.list(ADDRESSES, &[Param::Ids(&hosts)], read_addresses)?;
     Ok(rows.into_iter().collect())
+}
+
+/// Hands over the hosts of modules of a business with their addresses.
+pub fn each_of_modules(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    modules: &[ModuleId],
+    each: &mut dyn FnMut(ModuleId, HostId, HostAddresses),
+) -> Result<(), StoreError> {
+    let ids: Vec<_> = modules.iter().map(|id| id.get()).collect();
+    tx.query(ADDRESSES_OF_MODULES, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
+        let (host, addresses) = read_addresses(row)?;
+        each(ModuleId(row.int(5)?), host, addresses);
+        Ok(())
+    })
 }
 
 /// The addresses of one host: taking a list apart costs SQLite more than the search itself.

@@ -25,6 +25,7 @@ pub mod module;
 pub mod postgres;
 pub mod process;
 pub mod process_search;
+pub mod process_template;
 pub mod query_filter;
 pub mod sequence;
 pub mod service_category;

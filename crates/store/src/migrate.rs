@@ -8,6 +8,7 @@ const STEPS: &[(i64, &str)] = &[
     (2, include_str!("../migrations/0002_audit_search.sql")),
     (3, include_str!("../migrations/0003_last_change.sql")),
     (4, include_str!("../migrations/0004_service_template.sql")),
+    (5, include_str!("../migrations/0005_process_template.sql")),
 ];
 
 crate::statements! {

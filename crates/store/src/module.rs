@@ -10,6 +10,23 @@ crate::statements! {
     /// Served by the primary key.
     LIST_BY_ID = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
         WHERE id {in $1} ORDER BY id";
+    /// Served by the primary key.
+    LOCK = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name, document FROM module
+        WHERE id = $1 {for update}";
+    /// Served by the primary key.
+    LIST_WHOLE = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name, document FROM module
+        WHERE id {in $1} ORDER BY id";
+    /// Served by `module_template`.
+    LIST_OF_TEMPLATES = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name, document
+        FROM module WHERE business_id = $1 AND service_template_id > 0 AND service_template_id {in $2} ORDER BY id";
+    /// Served by the primary key.
+    UNBIND = "UPDATE module SET service_template_id = 0, document = $2 WHERE id = $1";
+    /// Served by `module_template`.
+    LIST_OF_TEMPLATE = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name, document
+        FROM module WHERE business_id = $1 AND service_template_id > 0 AND service_template_id = $2 ORDER BY id";
+    /// Served by the primary key.
+    LOCK_SHARED = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
+        WHERE id {in $1} ORDER BY id {for share}";
     /// Served by `module_business`.
     LIST = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
         WHERE business_id = $1 ORDER BY id";
@@ -90,6 +107,62 @@ pub fn find(tx: &mut dyn Tx, id: ModuleId) -> Result<Option<ModuleRow>, StoreErr
 pub fn list(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleRow>, StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     tx.list(LIST_BY_ID, &[Param::Ids(&ids)], read)
+}
+
+/// A module with its document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WholeModule {
+    pub row: ModuleRow,
+    /// JSON text.
+    pub document: String,
+}
+
+/// A module, kept as it is until the end of the transaction.
+pub fn lock(tx: &mut dyn Tx, id: ModuleId) -> Result<Option<WholeModule>, StoreError> {
+    tx.find(LOCK, &[id.get().into()], read_whole)
+}
+
+fn read_whole(row: &dyn Row) -> Result<WholeModule, StoreError> {
+    Ok(WholeModule { row: read(row)?, document: row.text(7)?.to_owned() })
+}
+
+/// Modules with their documents, in order of their ids.
+pub fn list_whole(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<WholeModule>, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.list(LIST_WHOLE, &[Param::Ids(&ids)], read_whole)
+}
+
+/// The modules of service templates with their documents, in order of their ids.
+pub fn list_of_templates(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    templates: &[ServiceTemplateId],
+) -> Result<Vec<WholeModule>, StoreError> {
+    let ids: Vec<_> = templates.iter().map(|id| id.get()).collect();
+    tx.list(LIST_OF_TEMPLATES, &[business.get().into(), Param::Ids(&ids)], read_whole)
+}
+
+/// Stores that a module follows no template any more.
+pub fn unbind(tx: &mut dyn Tx, id: ModuleId, document: &str) -> Result<(), StoreError> {
+    tx.execute(UNBIND, &[id.get().into(), document.into()]).map(|_| ())
+}
+
+/// Hands over the modules of a template with their documents, in order of their ids.
+pub fn each_of_template(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    template: ServiceTemplateId,
+    each: &mut dyn FnMut(ModuleRow, &str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    tx.query(LIST_OF_TEMPLATE, &[business.get().into(), template.get().into()], &mut |row| {
+        each(read(row)?, row.text(7)?)
+    })
+}
+
+/// These modules, in order of their ids. They stay as they are until the end of the transaction.
+pub fn lock_shared(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleRow>, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.list(LOCK_SHARED, &[Param::Ids(&ids)], read)
 }
 
 /// The modules of these sets of a business, in order of their ids.
@@ -243,7 +316,7 @@ pub fn insert(tx: &mut dyn Tx, modules: &[NewModule]) -> Result<(), StoreError> 
             module.set_id.get().into(),
             module.kind.into(),
             (&module.name).into(),
-            0.into(),
+            module.service_template_id.into(),
             module.service_category_id.get().into(),
             (&module.document).into(),
         ]);

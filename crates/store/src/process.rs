@@ -1,7 +1,10 @@
 //! Processes with their relations: both stand in one row, so that one cannot be without the other (`instances I-1`, `I-2`).
 
 use crate::{Param, Row, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, HostId, ModuleId, ProcessId, ServiceInstanceId, ServiceTemplateId, SetId};
+use rollcall_domain::difference::ComparedProcess;
+use rollcall_domain::id::{
+    BusinessId, HostId, ModuleId, ProcessId, ProcessTemplateId, ServiceInstanceId, ServiceTemplateId, SetId,
+};
 use rollcall_domain::process::{NewProcess, ProcessKeys};
 
 crate::statements! {
@@ -55,6 +58,16 @@ crate::statements! {
     COUNT_OF_TEMPLATE = "SELECT count(*) FROM service_instance s
         JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
         WHERE s.business_id = $1 AND s.service_template_id > 0 AND s.service_template_id = $2";
+    /// Served by `service_instance_bound` and `process_name`.
+    LIST_OF_BOUND = "SELECT s.module_id, p.process_template_id, p.host_id, p.name, p.fixed_fields FROM service_instance s
+        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        WHERE s.business_id = $1 AND s.module_id {in $2} AND s.service_template_id > 0";
+    /// Served by `service_instance_bound` and `process_name`.
+    LIST_OF_BOUND_WITH_INSTANCE = "SELECT s.id, p.process_template_id, p.host_id, p.name, p.fixed_fields
+        FROM service_instance s JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        WHERE s.business_id = $1 AND s.module_id = $2 AND s.service_template_id > 0";
+    /// Served by `process_name`.
+    RELEASE_OF_INSTANCES = "UPDATE process SET process_template_id = 0 WHERE business_id = $1 AND service_instance_id {in $2}";
     /// Served by `process_name`.
     DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id {in $2}";
 }
@@ -110,6 +123,40 @@ pub fn each_of_instances(
     tx.query(LIST_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
         each(read(row)?);
         Ok(())
+    })
+}
+
+fn read_compared(row: &dyn Row) -> Result<ComparedProcess<'_>, StoreError> {
+    Ok(ComparedProcess {
+        process_template_id: ProcessTemplateId(row.int(1)?),
+        host_id: HostId(row.int(2)?),
+        name: row.text(3)?,
+        fixed_fields: row.text(4)?,
+    })
+}
+
+/// Hands over every process of the instances in modules that follow templates, in any order.
+pub fn each_of_bound(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    modules: &[ModuleId],
+    each: &mut dyn FnMut(ModuleId, ComparedProcess<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let ids: Vec<_> = modules.iter().map(|id| id.get()).collect();
+    tx.query(LIST_OF_BOUND, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
+        each(ModuleId(row.int(0)?), read_compared(row)?)
+    })
+}
+
+/// The same of one module, with the instances.
+pub fn each_of_bound_with_instance(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    module: ModuleId,
+    each: &mut dyn FnMut(ServiceInstanceId, ComparedProcess<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    tx.query(LIST_OF_BOUND_WITH_INSTANCE, &[business.get().into(), module.get().into()], &mut |row| {
+        each(ServiceInstanceId(row.int(0)?), read_compared(row)?)
     })
 }
 
@@ -259,12 +306,14 @@ pub fn update<'a>(
     tx.execute_many(UPDATE, 7, &params)
 }
 
-/// A process that no template owns, on its instance.
+/// A process on its instance.
 #[derive(Debug, Clone, Copy)]
 pub struct PlacedProcess<'a> {
     pub business_id: BusinessId,
     pub service_instance_id: ServiceInstanceId,
     pub host_id: HostId,
+    /// 0: made by hand.
+    pub process_template_id: i64,
     pub process: &'a NewProcess,
 }
 
@@ -278,7 +327,7 @@ pub fn insert(tx: &mut dyn Tx, processes: &[PlacedProcess<'_>]) -> Result<(), St
             placed.business_id.get().into(),
             placed.service_instance_id.get().into(),
             placed.host_id.get().into(),
-            0.into(),
+            placed.process_template_id.into(),
             (&process.keys.name).into(),
             (&process.keys.func_name).into(),
             process.keys.start_param.as_deref().into(),
@@ -293,6 +342,16 @@ pub fn insert(tx: &mut dyn Tx, processes: &[PlacedProcess<'_>]) -> Result<(), St
 pub fn delete(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessId]) -> Result<usize, StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     tx.execute(DELETE, &[business.get().into(), Param::Ids(&ids)])
+}
+
+/// Lets every process of these instances go of its template.
+pub fn release_of_instances(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instances: &[ServiceInstanceId],
+) -> Result<usize, StoreError> {
+    let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
+    tx.execute(RELEASE_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)])
 }
 
 /// Removes every process of these instances.

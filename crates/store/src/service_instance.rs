@@ -114,10 +114,27 @@ crate::statements! {
             WHERE business_id = $1 AND id {in $2})
         ORDER BY id {for update}";
     INSERT for many = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
-        VALUES ($1, $2, $3, $4, 0, $5, $6)";
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    /// Served by `service_instance_bound`.
+    HOSTS_WITH_BOUND = "SELECT host_id FROM service_instance WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0
+        AND host_id {in $3} ORDER BY host_id";
     /// Served by `service_instance_host`.
     LIST_LEAVING = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
         WHERE business_id = $1 AND host_id {in $2} AND module_id {not in $3} ORDER BY id {for update}";
+    /// Served by `service_instance_bound`.
+    LOCK_BOUND = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
+        WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 ORDER BY id {for update}";
+    /// Served by `service_instance_bound`.
+    COUNT_BOUND = "SELECT module_id, count(*) FROM service_instance
+        WHERE business_id = $1 AND module_id {in $2} AND service_template_id > 0 GROUP BY module_id";
+    /// Served by `service_instance_bound`.
+    LIST_BOUND = "SELECT id, host_id, name FROM service_instance
+        WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 ORDER BY id";
+    /// Served by the primary key.
+    FIND = "SELECT business_id, module_id, host_id, service_template_id, name FROM service_instance
+        WHERE business_id = $1 AND id = $2";
+    /// Served by the primary key.
+    UNBIND for many = "UPDATE service_instance SET service_template_id = 0, document = $3 WHERE business_id = $1 AND id = $2";
     /// Served by the primary key.
     RENAME for many = "UPDATE service_instance SET name = $3, document = $4 WHERE business_id = $1 AND id = $2";
     /// Served by the primary key.
@@ -179,31 +196,98 @@ pub fn lock(
     business: BusinessId,
     id: ServiceInstanceId,
 ) -> Result<Option<ServiceInstanceRow>, StoreError> {
-    tx.find(LOCK, &[business.get().into(), id.get().into()], |row| {
-        Ok(ServiceInstanceRow {
-            business_id: BusinessId(row.int(0)?),
-            module_id: ModuleId(row.int(1)?),
-            host_id: HostId(row.int(2)?),
-            service_template_id: row.int(3)?,
-            name: row.text(4)?.to_owned(),
-        })
+    tx.find(LOCK, &[business.get().into(), id.get().into()], read_keys)
+}
+
+fn read_keys(row: &dyn Row) -> Result<ServiceInstanceRow, StoreError> {
+    Ok(ServiceInstanceRow {
+        business_id: BusinessId(row.int(0)?),
+        module_id: ModuleId(row.int(1)?),
+        host_id: HostId(row.int(2)?),
+        service_template_id: row.int(3)?,
+        name: row.text(4)?.to_owned(),
     })
 }
 
-/// Stores instances that follow no template and have no labels, with their documents.
+/// The instances of a module that follow a template, in order of their ids, kept as they are until the end of the transaction.
+pub fn lock_bound(tx: &mut dyn Tx, business: BusinessId, module: ModuleId) -> Result<Vec<LockedInstance>, StoreError> {
+    tx.list(LOCK_BOUND, &[business.get().into(), module.get().into()], read_locked)
+}
+
+/// How many instances of modules follow a template. Modules without any are left out.
+pub fn count_bound(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    modules: &[ModuleId],
+) -> Result<Vec<(ModuleId, usize)>, StoreError> {
+    let ids: Vec<_> = modules.iter().map(|id| id.get()).collect();
+    tx.list(COUNT_BOUND, &[business.get().into(), Param::Ids(&ids)], |row| {
+        Ok((ModuleId(row.int(0)?), crate::engine::size(row.int(1)?)?))
+    })
+}
+
+/// An instance of a module that follows a template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoundInstance {
+    pub id: ServiceInstanceId,
+    pub host_id: HostId,
+    pub name: String,
+}
+
+/// The instances of a module that follow a template, in order of their ids.
+pub fn list_bound(tx: &mut dyn Tx, business: BusinessId, module: ModuleId) -> Result<Vec<BoundInstance>, StoreError> {
+    tx.list(LIST_BOUND, &[business.get().into(), module.get().into()], |row| {
+        let (id, host_id) = (ServiceInstanceId(row.int(0)?), HostId(row.int(1)?));
+        Ok(BoundInstance { id, host_id, name: row.text(2)?.to_owned() })
+    })
+}
+
+/// An instance of a business.
+pub fn find(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    id: ServiceInstanceId,
+) -> Result<Option<ServiceInstanceRow>, StoreError> {
+    tx.find(FIND, &[business.get().into(), id.get().into()], read_keys)
+}
+
+/// Stores that instances follow no template any more.
+pub fn unbind(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    documents: &[(ServiceInstanceId, String)],
+) -> Result<(), StoreError> {
+    let params = documents.iter().flat_map(|(id, text)| [Param::Int(business.get()), id.get().into(), text.into()]);
+    tx.execute_many(UNBIND, 3, &params.collect::<Vec<_>>())
+}
+
+/// Which of these hosts have an instance in a module that follows a template.
+pub fn hosts_with_bound(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    module: ModuleId,
+    hosts: &[HostId],
+) -> Result<Vec<HostId>, StoreError> {
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    let params = [business.get().into(), module.get().into(), Param::Ids(&hosts)];
+    tx.list(HOSTS_WITH_BOUND, &params, |row| row.int(0).map(HostId))
+}
+
+/// Stores instances that have no labels, with their documents.
 pub fn insert(tx: &mut dyn Tx, instances: &[(NewServiceInstance<'_>, String)]) -> Result<(), StoreError> {
-    let mut params = Vec::with_capacity(instances.len() * 6);
+    let mut params = Vec::with_capacity(instances.len() * 7);
     for (instance, document) in instances {
         params.extend([
             Param::Int(instance.id.get()),
             instance.business_id.get().into(),
             instance.module_id.get().into(),
             instance.host_id.get().into(),
+            instance.service_template_id.into(),
             instance.name.into(),
             document.into(),
         ]);
     }
-    tx.execute_many(INSERT, 6, &params)?;
+    tx.execute_many(INSERT, 7, &params)?;
     insert_locators(tx, instances.iter().map(|(it, _)| (it.id.get(), it.business_id.get())))
 }
 

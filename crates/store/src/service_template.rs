@@ -12,6 +12,9 @@ crate::statements! {
     /// Served by the primary key.
     LOCK_SHARED = "SELECT id, business_id, service_category_id, name, document FROM service_template
         WHERE id = $1 {for share}";
+    /// Served by the primary key.
+    LOCK_SHARED_MANY = "SELECT id, business_id, service_category_id, name, document FROM service_template
+        WHERE id {in $1} ORDER BY id {for share}";
     /// Served by `service_template_name`.
     FIND_NAMED = "SELECT id FROM service_template WHERE business_id = $1 AND name = $2";
     /// Served by `service_template_business`.
@@ -60,6 +63,12 @@ pub fn lock(tx: &mut dyn Tx, id: ServiceTemplateId) -> Result<Option<ServiceTemp
 /// The same, for what refers to it from now on; others may too.
 pub fn lock_shared(tx: &mut dyn Tx, id: ServiceTemplateId) -> Result<Option<ServiceTemplate>, StoreError> {
     tx.find(LOCK_SHARED, &[id.get().into()], read)
+}
+
+/// The same of several, in order of their ids.
+pub fn lock_shared_many(tx: &mut dyn Tx, ids: &[ServiceTemplateId]) -> Result<Vec<ServiceTemplate>, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.list(LOCK_SHARED_MANY, &[Param::Ids(&ids)], read)
 }
 
 /// The template of exactly this name in a business.

@@ -57,6 +57,7 @@ fn listed() -> impl Iterator<Item = &'static Listed> {
         crate::sequence::STATEMENTS,
         crate::service_category::STATEMENTS,
         crate::service_instance::STATEMENTS,
+        crate::process_template::STATEMENTS,
         crate::service_template::STATEMENTS,
         crate::set::STATEMENTS,
         crate::template_attribute::STATEMENTS,

@@ -8,6 +8,9 @@ crate::statements! {
     /// Served by `service_template_attribute_attribute`.
     LIST = "SELECT id, attribute_id, document FROM service_template_attribute
         WHERE business_id = $1 AND service_template_id = $2 ORDER BY id";
+    /// Served by `service_template_attribute_attribute`.
+    LIST_MANY = "SELECT id, attribute_id, document, service_template_id FROM service_template_attribute
+        WHERE business_id = $1 AND service_template_id {in $2} ORDER BY id";
     INSERT for many = "INSERT INTO service_template_attribute (id, business_id, service_template_id, attribute_id, document)
         VALUES ($1, $2, $3, $4, $5)";
     /// Served by the primary key.
@@ -28,6 +31,18 @@ pub fn list(
     template: ServiceTemplateId,
 ) -> Result<Vec<TemplateAttribute>, StoreError> {
     tx.list(LIST, &[business.get().into(), template.get().into()], read)
+}
+
+/// The attributes of templates, each with its template, in order of their ids.
+pub fn list_many(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    templates: &[ServiceTemplateId],
+) -> Result<Vec<(ServiceTemplateId, TemplateAttribute)>, StoreError> {
+    let ids: Vec<_> = templates.iter().map(|id| id.get()).collect();
+    tx.list(LIST_MANY, &[business.get().into(), Param::Ids(&ids)], |row| {
+        Ok((ServiceTemplateId(row.int(3)?), read(row)?))
+    })
 }
 
 /// Stores new attributes of a template.

@@ -194,6 +194,7 @@ fn put(store: &Store, infos: &[Json]) -> Vec<(i64, Object)> {
                     business_id: BUSINESS,
                     service_instance_id: ServiceInstanceId(process.id.get()),
                     host_id: HostId(1),
+                    process_template_id: 0,
                     process,
                 })
                 .collect();

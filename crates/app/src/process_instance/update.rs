@@ -7,18 +7,19 @@ use crate::journal::{InstanceEntry, Journal};
 use crate::operation::Serve;
 use crate::request::{business_of, check_most};
 use crate::{Context, OpError, Reply};
-use rollcall_domain::bind_info::HostAddresses;
+use rollcall_domain::bind_info::NO_ADDRESSES;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
-use rollcall_domain::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
+use rollcall_domain::id::{BusinessId, HostId, ProcessId, ProcessTemplateId, ServiceInstanceId};
 use rollcall_domain::json::{FieldPath, Json, Schema};
 use rollcall_domain::process::{
     self, NewProcess, ProcessInfo, ProcessKeys, ProcessUpdate, StoredProcess, Unnamed, UpdateEntry, UpdateStamp,
 };
+use rollcall_domain::process_template::ProcessTemplate;
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
 use rollcall_store::service_instance::LockedInstance;
 use rollcall_store::{StoreError, Tx};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 wire_input! {
     /// What update_process_instance takes.
@@ -213,7 +214,7 @@ struct Change<'a> {
 struct Owned {
     service_instance_id: ServiceInstanceId,
     host_id: HostId,
-    process_template_id: i64,
+    process_template_id: ProcessTemplateId,
     stored: StoredProcess,
     /// As the wire shows it.
     document: String,
@@ -243,7 +244,7 @@ impl Loaded {
             let owned = Owned {
                 service_instance_id: row.service_instance_id,
                 host_id: row.host_id,
-                process_template_id: row.process_template_id,
+                process_template_id: ProcessTemplateId(row.process_template_id),
                 stored,
                 document: format!("{{{},{}}}", row.fixed_fields, row.extra_fields),
             };
@@ -270,32 +271,41 @@ impl Loaded {
         self.apply(granted, context, tx, changes, &made)
     }
 
+    /// The templates that processes follow.
+    fn templates(&self, tx: &mut dyn Tx) -> Result<HashMap<ProcessTemplateId, ProcessTemplate>, StoreError> {
+        let ids: BTreeSet<_> = self.processes.values().map(|owned| owned.process_template_id).collect();
+        let ids: Vec<_> = ids.into_iter().filter(|id| id.get() != 0).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = rollcall_store::process_template::list_by_id(tx, self.business, &ids)?;
+        Ok(found.into_iter().map(|template| (template.id, template)).collect())
+    }
+
     /// What becomes of the processes, in the order of the changes.
     fn decide(&self, context: &Context, tx: &mut dyn Tx, changes: &[Change<'_>]) -> Result<Vec<NewProcess>, OpError> {
         let hosts: Vec<_> = changes
             .iter()
-            .filter(|change| change.update.needs_host())
-            .map(|change| self.processes[&change.id].host_id)
+            .map(|change| (change, &self.processes[&change.id]))
+            .filter(|(change, owned)| change.update.needs_host() || owned.process_template_id.get() != 0)
+            .map(|(_, owned)| owned.host_id)
             .collect();
         let addresses = if hosts.is_empty() { HashMap::new() } else { rollcall_store::host::addresses(tx, &hosts)? };
-        let nowhere = HostAddresses::default();
+        let templates = self.templates(tx)?;
         let time = context.time_text();
         let stamp = UpdateStamp { time: &time, user: &context.caller.user };
         let (mut faults, mut told) = (Vec::new(), HashSet::new());
         let mut made = Vec::with_capacity(changes.len());
         for change in changes {
             let owned = &self.processes[&change.id];
-            let mut wrong = change.update.unusable().to_vec();
+            let host = addresses.get(&owned.host_id).unwrap_or(&NO_ADDRESSES);
+            let mut wrong = Vec::new();
             // The one place that knows who owns the fields of a process.
-            let after = match owned.process_template_id {
-                0 if wrong.is_empty() => {
-                    let host = addresses.get(&owned.host_id).unwrap_or(&nowhere);
-                    change.update.apply(&owned.stored, stamp, host, &mut wrong)
-                }
-                0 => None,
-                _ => {
-                    wrong = vec![Fault::new(Cause::InstanceOwnedByTemplate, change.at.field(process::ID))];
-                    None
+            let after = match templates.get(&owned.process_template_id) {
+                Some(template) => template.property.edit(&owned.stored, change.update, stamp, host, &mut wrong),
+                None => {
+                    wrong = change.update.unusable();
+                    if wrong.is_empty() { change.update.apply(&owned.stored, stamp, host, &mut wrong) } else { None }
                 }
             };
             // What is wrong with fields that many processes share is told once.

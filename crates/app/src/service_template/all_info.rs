@@ -1,16 +1,18 @@
 //! Service templates with all that belongs to them, in one call (`templates` 5: S2, S4, S7).
 
 use super::{absent, create, read_draft, update};
-use crate::access::right;
+use crate::access::{Granted, right};
 use crate::journal::Journal;
 use crate::operation::{Serve, checked};
+use crate::process_template::RemovesTemplates;
 use crate::request::{all_set, check_most, stated};
-use crate::template_attribute::apply;
-use crate::{Context, OpError, Reply};
+use crate::template_attribute::{WritesTemplates, apply};
+use crate::{Context, OpError, Reply, process_template};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, ServiceTemplateId};
-use rollcall_domain::json::{FieldPath, Json, JsonWriter, Schema};
+use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
 use rollcall_domain::model::Model;
+use rollcall_domain::process_template::{ProcessTemplate, Property, PropertyIn};
 use rollcall_domain::service_template::{ServiceTemplate, Wish};
 use rollcall_domain::template_attribute::{
     MAX_PER_CALL, Plan, TemplateAttribute, TemplateAttributeIn, Wanted, read_wanted,
@@ -18,7 +20,7 @@ use rollcall_domain::template_attribute::{
 use rollcall_domain::wire_input;
 use rollcall_store::Tx;
 use rollcall_store::service_template as store;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The attributes that a request wants a template to have.
 fn wanted_attributes(given: &[TemplateAttributeIn]) -> Result<Vec<Wanted>, OpError> {
@@ -26,10 +28,76 @@ fn wanted_attributes(given: &[TemplateAttributeIn]) -> Result<Vec<Wanted>, OpErr
     checked(&None, || read_wanted(Model::Module, given, &FieldPath::of("attributes")))
 }
 
-/// There are no process templates yet.
-fn refuse_processes(processes: &[Json]) -> Result<(), Failure> {
-    let fault = || Fault::new(Cause::ParamInvalid, "processes").because(Reason::NotSupportedYet);
-    Failure::check(processes.first().map(|_| fault()).into_iter().collect())
+wire_input! {
+    /// A process template inside a service template.
+    pub struct ProcessTemplateIn {
+        /// The process template to change; 0, or any other id: a new one.
+        pub id: i64 = "id",
+        /// The fields of its processes, each with its value and its lock.
+        pub property: Option<PropertyIn> = "property",
+    }
+}
+
+/// The most process templates of a service template that is written as a whole.
+const MAX_PROCESSES: usize = 1000;
+
+fn property_at(i: usize) -> FieldPath {
+    FieldPath::of("processes").index(i).field("property")
+}
+
+/// The properties of process templates that a request wants, as far as the request alone tells what is wrong with them.
+fn wanted_processes(given: &[ProcessTemplateIn]) -> Result<Vec<&PropertyIn>, OpError> {
+    check_most("processes", "create process templates", given.len(), MAX_PROCESSES)?;
+    let missing = given.iter().enumerate().filter(|(_, entry)| entry.property.is_none());
+    let missing =
+        missing.map(|(i, _)| Fault::new(Cause::ParamInvalid, property_at(i)).named("property").because(Reason::Blank));
+    Failure::check(missing.collect())?;
+    Ok(given.iter().filter_map(|entry| entry.property.as_ref()).collect())
+}
+
+/// Makes a service template, which is locked, have exactly the process templates that a request wants: what is not named goes first,
+/// then come the new ones, then the changes (`templates` S4).
+fn apply_processes<R: WritesTemplates + RemovesTemplates>(
+    granted: &Granted<R>,
+    context: &Context,
+    tx: &mut dyn Tx,
+    template: &ServiceTemplate,
+    given: &[ProcessTemplateIn],
+    journal: &mut Journal,
+) -> Result<(), OpError> {
+    let wanted = wanted_processes(given)?;
+    let stored = rollcall_store::process_template::list(tx, &[template.id])?;
+    let by_id: HashMap<_, _> = stored.iter().map(|held| (held.id.get(), held)).collect();
+    let (mut faults, mut seen) = (Vec::new(), HashSet::new());
+    let (mut added, mut changed) = (Vec::new(), Vec::new());
+    for (i, (entry, sent)) in given.iter().zip(wanted).enumerate() {
+        let at = property_at(i);
+        // Of one id that stands there twice the second is a new one.
+        match by_id.get(&entry.id).filter(|_| seen.insert(entry.id)) {
+            None => match Property::create(sent, &at) {
+                Ok(property) => added.push((property, at)),
+                Err(wrong) => faults.extend(wrong),
+            },
+            Some(held) => match held.property.replaced(sent, &at) {
+                Ok(property) if property == held.property => {}
+                Ok(property) => changed.push((*held, property, at)),
+                Err(wrong) => faults.extend(wrong),
+            },
+        }
+    }
+    Failure::check(faults)?;
+    let gone: Vec<_> = stored.iter().filter(|held| !seen.contains(&held.id.get())).cloned().collect();
+    process_template::delete(granted, tx, &gone, journal)?;
+    let (properties, places): (Vec<_>, Vec<_>) = added.into_iter().unzip();
+    if !properties.is_empty() {
+        let at = |i: usize| places[i].clone();
+        process_template::create(granted, context, tx, template.id, properties, at, journal)?;
+    }
+    if !changed.is_empty() {
+        let all = rollcall_store::process_template::list(tx, &[template.id])?;
+        process_template::update(granted, context, tx, &all, changed, journal)?;
+    }
+    Ok(())
 }
 
 /// A template that the request says is of another business than it is. Who has no right there learns nothing of it.
@@ -52,8 +120,8 @@ wire_input! {
         pub category_id: i64 = "service_category_id",
         /// Values that its modules take, up to 100.
         pub attributes: Vec<TemplateAttributeIn> = "attributes",
-        /// Not supported yet.
-        pub processes: Vec<Json> = "processes",
+        /// Its process templates, up to 1000.
+        pub processes: Vec<ProcessTemplateIn> = "processes",
     }
 }
 
@@ -68,7 +136,19 @@ impl Serve for CreateAllInfo {
         let template = create(&granted, context, tx, &draft, &mut journal)?;
         let plan = Plan::put(Vec::new(), wanted_attributes(&self.attributes)?);
         apply(&granted, context, tx, &template, plan, &mut journal)?;
-        refuse_processes(&self.processes)?;
+        let wanted = wanted_processes(&self.processes)?;
+        let read = wanted.iter().enumerate().map(|(i, sent)| Property::create(sent, &property_at(i)));
+        let (mut properties, mut faults) = (Vec::new(), Vec::new());
+        for property in read {
+            match property {
+                Ok(property) => properties.push(property),
+                Err(wrong) => faults.extend(wrong),
+            }
+        }
+        Failure::check(faults)?;
+        if !properties.is_empty() {
+            process_template::create(&granted, context, tx, template.id, properties, property_at, &mut journal)?;
+        }
         journal.write(context, tx)?;
         let mut out = JsonWriter::with_capacity(24);
         out.raw("{").key("id").int(template.id.get()).raw("}");
@@ -89,8 +169,8 @@ wire_input! {
         pub category_id: i64 = "service_category_id",
         /// All attributes it is to have, up to 100; those that are not here go.
         pub attributes: Vec<TemplateAttributeIn> = "attributes",
-        /// Not supported yet.
-        pub processes: Vec<Json> = "processes",
+        /// All process templates it is to have, up to 1000; those that are not here go.
+        pub processes: Vec<ProcessTemplateIn> = "processes",
     }
 }
 
@@ -114,7 +194,7 @@ impl Serve for UpdateAllInfo {
         let wanted = wanted_attributes(&self.attributes)?;
         let stored = rollcall_store::template_attribute::list(tx, granted.business(), template.id)?;
         apply(&granted, context, tx, &template, Plan::replace(stored, wanted), &mut journal)?;
-        refuse_processes(&self.processes)?;
+        apply_processes(&granted, context, tx, &template, &self.processes, &mut journal)?;
         journal.write(context, tx)?;
         Ok(Reply::null())
     }
@@ -138,7 +218,7 @@ impl Serve for GetAllInfo {
             ("name", Schema::Text),
             ("service_category_id", Schema::Integer),
             ("attributes", TemplateAttribute::schema().list()),
-            ("processes", Schema::Any.list()),
+            ("processes", ProcessTemplate::schema().list()),
         ])
     }
 
@@ -152,12 +232,13 @@ impl Serve for GetAllInfo {
             return Err(of_other_business(self.id, may_know).into());
         }
         let attributes = rollcall_store::template_attribute::list(tx, business, template.id)?;
-        Ok(Reply(written(&template, &attributes)))
+        let processes = rollcall_store::process_template::list(tx, &[template.id])?;
+        Ok(Reply(written(&template, &attributes, &processes)))
     }
 }
 
-fn written(template: &ServiceTemplate, attributes: &[TemplateAttribute]) -> String {
-    let mut out = JsonWriter::with_capacity(256 + attributes.len() * 320);
+fn written(template: &ServiceTemplate, attributes: &[TemplateAttribute], processes: &[ProcessTemplate]) -> String {
+    let mut out = JsonWriter::with_capacity(256 + attributes.len() * 320 + processes.len() * 2048);
     out.raw("{\"id\":").int(template.id.get());
     out.raw(",\"bk_biz_id\":").int(template.business_id.get());
     out.raw(",\"name\":").text(&template.name);
@@ -167,6 +248,11 @@ fn written(template: &ServiceTemplate, attributes: &[TemplateAttribute]) -> Stri
         out.separate();
         attribute.write(&mut out, &HashSet::new());
     }
-    out.raw("],\"processes\":[]}");
+    out.raw("],\"processes\":[");
+    // The newest first (`templates` S7).
+    for process in processes.iter().rev() {
+        out.separate().raw(&process.document());
+    }
+    out.raw("]}");
     out.finish()
 }

@@ -197,6 +197,11 @@ impl Drop for TestApp {
     }
 }
 
+/// The property of a process template of this name.
+pub fn named(name: &str) -> Value {
+    json!({"bk_process_name": {"value": name}, "bk_func_name": {"value": name}})
+}
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -395,6 +400,31 @@ impl TestApp {
         let instances = json!([{"bk_host_id": estate.hosts[0], "processes": [{"process_info": process}]}]);
         let body = json!({"bk_biz_id": estate.business, "bk_module_id": estate.module, "instances": instances});
         self.post("/create/proc/service_instance", body).data()[0].as_i64().unwrap()
+    }
+
+    /// A service template of the category 2.
+    pub fn service_template(&self, estate: &Estate, name: &str) -> i64 {
+        let body = json!({"bk_biz_id": estate.business, "name": name, "service_category_id": 2});
+        self.post("/create/proc/service_template", body).data()["id"].as_i64().unwrap()
+    }
+
+    /// Process templates of a service template.
+    pub fn process_templates(&self, estate: &Estate, template: i64, specs: Vec<Value>) -> Vec<i64> {
+        let processes: Vec<_> = specs.into_iter().map(|spec| json!({"spec": spec})).collect();
+        let body = json!({"bk_biz_id": estate.business, "service_template_id": template, "processes": processes});
+        serde_json::from_value(self.post("/createmany/proc/proc_template", body).data()).unwrap()
+    }
+
+    /// A module of an estate's set that follows a service template.
+    pub fn bound_module(&self, estate: &Estate, template: i64) -> Answer {
+        let body = json!({"bk_parent_id": estate.set, "service_template_id": template});
+        self.post(&format!("/module/{}/{}", estate.business, estate.set), body)
+    }
+
+    /// Fails unless the store keeps every rule.
+    pub fn check(&self) {
+        let found = self.store.read::<_, StoreError>(true, |tx| rollcall_store::check::run(tx, &mut |_| {})).unwrap();
+        assert!(found.is_empty(), "{found:?}");
     }
 
     /// Lets a module follow a service template: it gets its name and category.

@@ -76,6 +76,10 @@ pub static TABLES: &[Table] = tables! {
     service_template (id) from "service_template WHERE id > $1 ORDER BY id LIMIT $2" {
         id: Int, business_id: Int, name: Text, service_category_id: Int, document: Text,
     }
+    process_template (id) from "process_template WHERE id > $1 ORDER BY id LIMIT $2" {
+        id: Int, business_id: Int, service_template_id: Int, name: Text, func_name: Text, start_param: TextOrNull,
+        property: Text, last_row_id: Int, creator: Text, modifier: Text, create_time: Text, last_time: Text,
+    }
     service_template_attribute (id) from "service_template_attribute WHERE id > $1 ORDER BY id LIMIT $2" {
         id: Int, business_id: Int, service_template_id: Int, attribute_id: Int, document: Text,
     }

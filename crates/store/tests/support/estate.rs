@@ -134,6 +134,14 @@ fn fill_template(tx: &mut dyn Tx, id: i64, told: &mut Vec<EventRow>) -> Result<(
         &[id.into(), (&document).into()],
     )?;
     told.push(created(id, EventKind::ServiceTemplate, id, document));
+    let property = r#"{"bk_func_name":{"value":"f","as_default_value":true},"bk_process_name":{"value":"p","as_default_value":true}}"#;
+    put(
+        tx,
+        "INSERT INTO process_template (id, business_id, service_template_id, name, func_name, start_param, property, last_row_id,
+            creator, modifier, create_time, last_time) VALUES ($1, $1, $1, 'p', 'f', NULL, $2, 0, 'u', 'u', 't', 't')",
+        &[id.into(), property.into()],
+    )?;
+    told.push(created(id, EventKind::ProcessTemplate, id, format!(r#"{{"id":{id},"property":{property}}}"#)));
     let document = format!(r#"{{"id":{id},"bk_biz_id":{id},"service_template_id":{id},"bk_attribute_id":32}}"#);
     put(
         tx,

@@ -43,6 +43,7 @@ impl Request {
                 business_id: BUSINESS,
                 service_instance_id: ServiceInstanceId(self.id),
                 host_id: HostId(1),
+                process_template_id: 0,
                 process,
             })
             .collect();
