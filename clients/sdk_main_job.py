@@ -163,6 +163,23 @@ def test_service_templates(cc, estate):
     refusal_of(cc.get_service_template(gone), 1199019)
 
 
+def test_process_templates(cc, estate):
+    biz = {"bk_biz_id": estate["biz"]}
+    service = data_of(cc.create_service_template({**biz, "name": "batch", "service_category_id": 15}))["id"]
+    spec = {"bk_process_name": {"value": "worker"}, "bk_func_name": {"value": "worker"},
+            "user": {"value": "batch", "as_default_value": True}}
+    [made] = data_of(cc.batch_create_proc_template({**biz, "service_template_id": service, "processes": [{"spec": spec}]}))
+    told = data_of(cc.get_proc_template({**biz, "process_template_id": made}))
+    assert (told["bk_process_name"], told["property"]["user"]) == ("worker", spec["user"])
+    assert data_of(cc.list_proc_template({**biz, "service_template_id": service})) == {"count": 1, "info": [told]}
+    user = {"value": "nobody", "as_default_value": False}
+    changed = {**biz, "process_template_id": made, "process_property": {"user": user}}
+    assert data_of(cc.update_proc_template(changed))["property"]["user"] == user
+    assert data_of(cc.delete_proc_template({**biz, "process_templates": [made]})) is None
+    refusal_of(cc.get_proc_template({**biz, "process_template_id": made}), 1199019)
+    assert data_of(cc.delete_service_template({**biz, "service_template_id": service})) is None
+
+
 def test_hosts(cc, estate):
     body = {"bk_biz_id": estate["biz"], "page": {"start": 0, "limit": 500}}
     everyone = data_of(cc.list_biz_hosts(body))
