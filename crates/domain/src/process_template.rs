@@ -207,7 +207,7 @@ impl Property {
         for (place, _, _) in plain_fields() {
             whole.settings[place].get_or_insert(Setting::NONE);
         }
-        whole.bind.get_or_insert_default();
+        whole.bind.get_or_insert(BindSettingIn::NONE);
         self.updated(&whole, at)
     }
 
@@ -287,7 +287,7 @@ impl Property {
         let Ok(tree) = parse(json.as_bytes(), Limits::default()) else { return None };
         let sent: PropertyIn = Decoder::decode(tree, false).ok()?;
         let settings = sent.settings.into_iter().map(|setting| setting.unwrap_or(Setting::NONE)).collect();
-        Some(Self { settings, bind: BindSetting::stored(sent.bind.unwrap_or_default(), last_row_id) })
+        Some(Self { settings, bind: BindSetting::stored(sent.bind.unwrap_or(BindSettingIn::NONE), last_row_id) })
     }
 
     /// The shape of a property in answers.

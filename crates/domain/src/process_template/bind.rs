@@ -63,10 +63,9 @@ wire_input! {
     }
 }
 
-impl Default for BindSettingIn {
-    fn default() -> Self {
-        Self { value: None, lock: None }
-    }
+impl BindSettingIn {
+    /// No rows.
+    pub(super) const NONE: BindSettingIn = BindSettingIn { value: None, lock: None };
 }
 
 impl TemplateRowIn {
