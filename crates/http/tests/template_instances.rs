@@ -1,4 +1,4 @@
-//! Modules that follow service templates, the instances made from them, and what callers may change there: `templates` 8 and 9, the
+//! Modules that follow service templates, the instances made from them, and what callers may change there: `templates` 8 and 9, `instances` I-6, I-10 and I-11, the
 //! edge cases 44 to 55 and 83 to 87 by their numbers, and the user's documents on processes of templates.
 
 #![expect(clippy::unwrap_used, reason = "a test ends with its first error")]

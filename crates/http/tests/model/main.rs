@@ -36,14 +36,14 @@ const LONGEST: usize = 50;
 
 #[test]
 fn answers_and_state_equal_the_model() {
-    run(on_engine(100, 70), || TestApp::with().settings(|settings| settings.dev = true).administrator(USER));
+    run(on_engine(100, 40), || TestApp::with().settings(|settings| settings.dev = true).administrator(USER));
 }
 
 /// Units of work may run more than once, whatever they found in the runs before: nobody may notice.
 #[test]
 fn answers_and_state_equal_the_model_when_work_is_run_again() {
     let engines: Arc<Mutex<Vec<Arc<ChaosEngine>>>> = Arc::default();
-    run(on_engine(40, 30), || {
+    run(on_engine(40, 20), || {
         let engines = engines.clone();
         let seed = engines.lock().unwrap().len() as u64;
         TestApp::with().settings(|settings| settings.dev = true).administrator(USER).engine(move |inner| {
