@@ -13,6 +13,8 @@ from server import Server
 
 SEED = "20261121"
 MOST_CASES_PER_WAY = "25"
+# The other doors hand the same fields to the same decoder: what is theirs shows in few requests.
+MOST_CASES_PER_OTHER_WAY = "6"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
@@ -49,17 +51,20 @@ def main():
             as_app = {"X-Bkapi-Authorization": json.dumps(credentials)}
             fill(server.base, as_user)
             # The native door knows callers by another header than the others, and takes a request with both for the gateway's.
-            doors = [("^/api/v3/", as_user), ("^/api/(bk-cmdb|c)/", as_app)]
-            codes = [send(server.base, folder, paths, headers) for paths, headers in doors]
+            doors = [
+                ("^/api/v3/", as_user, "examples,coverage,fuzzing", MOST_CASES_PER_WAY),
+                ("^/api/(bk-cmdb|c)/", as_app, "examples,fuzzing", MOST_CASES_PER_OTHER_WAY),
+            ]
+            codes = [send(server.base, folder, *door) for door in doors]
     sys.exit(max(codes))
 
 
-def send(base, folder, paths, headers):
+def send(base, folder, paths, headers, phases, most_cases):
     """Sends generated requests to these paths and says how that ended."""
     program = pathlib.Path(sys.executable).with_name("schemathesis")
     line = [program, "run", f"{base}/api/openapi.json", "--include-path-regex", paths]
-    line += ["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--seed", SEED, "--workers", "1"]
-    line += ["--max-examples", MOST_CASES_PER_WAY, "--suppress-health-check", "all", "--warnings", "off"]
+    line += ["--checks", CHECKS, "--phases", phases, "--seed", SEED, "--workers", "1"]
+    line += ["--max-examples", most_cases, "--suppress-health-check", "all", "--warnings", "off"]
     line += ["--no-color", "--continue-on-failure"]
     for name, value in headers.items():
         line += ["--header", f"{name}: {value}"]
