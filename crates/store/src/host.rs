@@ -50,7 +50,7 @@ crate::statements! {
     ADDRESSES_OF_ONE = "SELECT id, inner_ip, inner_ip_v6, outer_ip, outer_ip_v6 FROM host WHERE id = $1";
     /// Served by `host_module_module` and the primary key.
     ADDRESSES_OF_MODULES = "SELECT h.id, h.inner_ip, h.inner_ip_v6, h.outer_ip, h.outer_ip_v6, r.module_id FROM host_module r
-        JOIN host h ON h.id = r.host_id WHERE r.module_id {in $2} AND r.business_id = $1";
+        {index host_module_module} JOIN host h ON h.id = r.host_id WHERE r.module_id {in $2} AND r.business_id = $1";
     /// Served by the primary keys of both tables.
     PLACES = "SELECT module.id, module.business_id, module.set_id, module.kind, module.name, topology_set.name
         FROM module JOIN topology_set ON topology_set.id = module.set_id WHERE module.id {in $1}";

@@ -60,11 +60,12 @@ crate::statements! {
         WHERE s.business_id = $1 AND s.service_template_id > 0 AND s.service_template_id = $2";
     /// Served by `service_instance_bound` and `process_name`.
     LIST_OF_BOUND = "SELECT s.module_id, p.process_template_id, p.host_id, p.name, p.fixed_fields FROM service_instance s
-        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        {index service_instance_bound} JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
         WHERE s.business_id = $1 AND s.module_id {in $2} AND s.service_template_id > 0";
     /// Served by `service_instance_bound` and `process_name`.
     LIST_OF_BOUND_WITH_INSTANCE = "SELECT s.id, p.process_template_id, p.host_id, p.name, p.fixed_fields
-        FROM service_instance s JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
+        FROM service_instance s {index service_instance_bound}
+        JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
         WHERE s.business_id = $1 AND s.module_id = $2 AND s.service_template_id > 0";
     /// Served by `process_name`.
     RELEASE_OF_INSTANCES = "UPDATE process SET process_template_id = 0 WHERE business_id = $1 AND service_instance_id {in $2}";

@@ -116,19 +116,19 @@ crate::statements! {
     INSERT for many = "INSERT INTO service_instance (id, business_id, module_id, host_id, service_template_id, name, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     /// Served by `service_instance_bound`.
-    HOSTS_WITH_BOUND = "SELECT host_id FROM service_instance WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0
-        AND host_id {in $3} ORDER BY host_id";
+    HOSTS_WITH_BOUND = "SELECT host_id FROM service_instance {index service_instance_bound}
+        WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 AND host_id {in $3} ORDER BY host_id";
     /// Served by `service_instance_host`.
     LIST_LEAVING = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
         WHERE business_id = $1 AND host_id {in $2} AND module_id {not in $3} ORDER BY id {for update}";
     /// Served by `service_instance_bound`.
-    LOCK_BOUND = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
+    LOCK_BOUND = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_bound}
         WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 ORDER BY id {for update}";
     /// Served by `service_instance_bound`.
-    COUNT_BOUND = "SELECT module_id, count(*) FROM service_instance
+    COUNT_BOUND = "SELECT module_id, count(*) FROM service_instance {index service_instance_bound}
         WHERE business_id = $1 AND module_id {in $2} AND service_template_id > 0 GROUP BY module_id";
     /// Served by `service_instance_bound`.
-    LIST_BOUND = "SELECT id, host_id, name FROM service_instance
+    LIST_BOUND = "SELECT id, host_id, name FROM service_instance {index service_instance_bound}
         WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 ORDER BY id";
     /// Served by the primary key.
     FIND = "SELECT business_id, module_id, host_id, service_template_id, name FROM service_instance
@@ -159,7 +159,8 @@ crate::statements! {
         SELECT m.id FROM module m JOIN topology_set s ON s.id = m.set_id
         WHERE s.business_id = $1 AND s.set_template_id = $2 AND m.business_id = $1) ORDER BY id LIMIT $3 OFFSET $4";
     /// Served by `host_module_module` and `service_instance_host`.
-    HOSTS_WITHOUT = "SELECT r.host_id FROM host_module r WHERE r.module_id = $2 AND r.business_id = $1 AND NOT EXISTS (
+    HOSTS_WITHOUT = "SELECT r.host_id FROM host_module r {index host_module_module}
+        WHERE r.module_id = $2 AND r.business_id = $1 AND NOT EXISTS (
         SELECT 1 FROM service_instance s WHERE s.business_id = $1 AND s.host_id = r.host_id AND s.module_id = $2)
         ORDER BY r.host_id";
     /// Served by the same.
