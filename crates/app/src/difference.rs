@@ -1,6 +1,7 @@
 //! What a synchronization of modules with their service templates would do (`templates` 10): D1 over a module, D2 the instances of one
 //! difference, D3 one instance in detail, D4 whether modules and templates need one.
 
+use crate::listing::read_document;
 use crate::operation::Serve;
 use crate::request::{all_set, business_of, check_most};
 use crate::{Context, OpError, Reply};
@@ -8,7 +9,7 @@ use rollcall_domain::bind_info::{HostAddresses, NO_ADDRESSES};
 use rollcall_domain::difference::{ComparedProcess, Patterns, Standing, Tally, has_values};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceInstanceId, ServiceTemplateId};
-use rollcall_domain::json::{Json, JsonWriter, Limits, Object, Schema, parse};
+use rollcall_domain::json::{Json, JsonWriter, Object, Schema};
 use rollcall_domain::model::{Model, catalogue};
 use rollcall_domain::process::StoredProcess;
 use rollcall_domain::process_template::ProcessTemplate;
@@ -56,7 +57,7 @@ impl Serve for CompareModule {
         context.access.may_read(business)?;
         let module = find_module(tx, business, self.module_id)?;
         let module = module.filter(|module| module.row.service_template_id == self.template_id);
-        let module = module.ok_or_else(|| absent(Cause::RelationUnreadable, "bk_module_id", self.module_id))?;
+        let module = module.ok_or_else(|| Fault::absent(Cause::RelationUnreadable, "bk_module_id", self.module_id))?;
         let template = ServiceTemplateId(self.template_id);
         let templates = rollcall_store::process_template::list(tx, &[template])?;
         let attributes = rollcall_store::template_attribute::list_many(tx, business, &[template])?;
@@ -99,20 +100,9 @@ fn write_named(out: &mut JsonWriter, field: &str, named: impl Iterator<Item = (S
     out.raw("]");
 }
 
-fn absent(cause: Cause, field: &'static str, id: i64) -> Fault {
-    Fault::new(cause, field).because(Reason::Absent { value: id.to_string() })
-}
-
 fn find_module(tx: &mut dyn Tx, business: BusinessId, id: i64) -> Result<Option<WholeModule>, StoreError> {
     let found = rollcall_store::module::list_whole(tx, &[ModuleId(id)])?;
     Ok(found.into_iter().find(|module| module.row.business_id == business))
-}
-
-fn read_document(document: &str) -> Result<Object, StoreError> {
-    match parse(document.as_bytes(), Limits::default()) {
-        Ok(Json::Object(record)) => Ok(record),
-        _ => Err(StoreError::Unreadable("a module's document".into())),
-    }
 }
 
 /// The value that a module has for an attribute of its template.
@@ -188,13 +178,13 @@ impl ListDifferentInstances {
         context.access.may_read(business)?;
         let module = find_module(tx, business, self.module_id)?;
         let module = module.filter(|module| module.row.service_template_id == self.template_id);
-        let module = module.ok_or_else(|| absent(Cause::ParamInvalid, "bk_module_id", self.module_id))?;
+        let module = module.ok_or_else(|| Fault::absent(Cause::ParamInvalid, "bk_module_id", self.module_id))?;
         let templates = rollcall_store::process_template::list(tx, &[ServiceTemplateId(self.template_id)])?;
         let template = match self.process_template_id {
             0 => None,
             id => {
                 let place = templates.iter().position(|template| template.id.get() == id);
-                Some(place.ok_or_else(|| absent(Cause::ParamInvalid, "process_template_id", id))?)
+                Some(place.ok_or_else(|| Fault::absent(Cause::ParamInvalid, "process_template_id", id))?)
             }
         };
         Ok(Asked { module, templates, template })
@@ -335,7 +325,7 @@ impl Serve for CompareInstance {
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let asked = self.asked.locate(context, tx)?;
         let (business, module) = (asked.module.row.business_id, asked.module.row.id);
-        let absent = || absent(Cause::NotFound, "service_instance_id", self.instance.get());
+        let absent = || Fault::absent(Cause::NotFound, "service_instance_id", self.instance.get());
         let instance = rollcall_store::service_instance::find(tx, business, self.instance)?;
         let instance = instance.filter(|instance| instance.module_id == module).ok_or_else(absent)?;
         let template = asked.template.map(|place| &asked.templates[place]);

@@ -90,7 +90,7 @@ impl Answer<'_> {
                 self.out.raw(document);
             }
             Some(fields) => {
-                let record = read(document)?;
+                let record = read_document(document)?;
                 self.out.raw("{");
                 for (key, value) in record.iter().filter(|(key, _)| fields.contains(*key)) {
                     self.out.key(key).value(value);
@@ -123,7 +123,7 @@ impl Matches<'_> {
         let sorts = !listing.page.sort.is_empty();
         let record = match &listing.condition {
             None if !sorts => Object::new(),
-            _ => read(document)?,
+            _ => read_document(document)?,
         };
         if listing.condition.as_ref().is_some_and(|condition| !condition.matches(&record)) {
             return Ok(());
@@ -171,7 +171,7 @@ pub(crate) fn open_list(count: usize, bytes: usize) -> JsonWriter {
 }
 
 /// A stored document as a tree.
-fn read(document: &str) -> Result<Object, StoreError> {
+pub(crate) fn read_document(document: &str) -> Result<Object, StoreError> {
     match parse(document.as_bytes(), Limits::default()) {
         Ok(Json::Object(object)) => Ok(object),
         other => Err(StoreError::Unreadable(format!("a document: {other:?}"))),

@@ -19,8 +19,10 @@ use rollcall_domain::template_attribute;
 use rollcall_domain::topology::{Birth, ORDINARY};
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
+use rollcall_store::module::WholeModule;
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::{StoreError, Tx};
+use std::collections::HashSet;
 
 record_input! {
     /// The record of a new module.
@@ -57,8 +59,7 @@ impl CreateModule {
     ) -> Result<(ModuleDraft, CategoryId), OpError> {
         let template = rollcall_store::service_template::lock_shared(tx, id)?;
         let Some(template) = template.filter(|template| template.business_id == business) else {
-            let reason = Reason::Absent { value: id.to_string() };
-            return Err(Fault::new(Cause::ParamInvalid, "service_template_id").because(reason).into());
+            return Err(Fault::absent(Cause::ParamInvalid, "service_template_id", id).into());
         };
         let attributes = rollcall_store::template_attribute::list(tx, business, id)?;
         let attributes = template_attribute::values_of(Model::Module, &attributes);
@@ -129,11 +130,7 @@ impl Serve for CreateModule {
 fn find_set(tx: &mut dyn Tx, business: BusinessId, id: SetId) -> Result<SetId, OpError> {
     let set = rollcall_store::set::find(tx, id)?.filter(|set| set.business_id == business);
     let Some(set) = set else {
-        let value = id.to_string();
-        return Err(Fault::new(Cause::ParamUnusable, "bk_set_id")
-            .named("bk_biz_id/bk_set_id")
-            .because(Reason::Absent { value })
-            .into());
+        return Err(Fault::absent(Cause::ParamUnusable, "bk_set_id", id).named("bk_biz_id/bk_set_id").into());
     };
     if set.kind != ORDINARY {
         return Err(Fault::new(Cause::BuiltInProtected, "bk_set_id").into());
@@ -245,7 +242,7 @@ impl Serve for UnbindModule {
         let business = business_of(self.business_id)?;
         context.access.require::<right::EditServiceTemplate>(business)?;
         let id = ModuleId(self.module_id);
-        let absent = |cause| Fault::new(cause, "bk_module_id").because(Reason::Absent { value: id.to_string() });
+        let absent = |cause| Fault::absent(cause, "bk_module_id", id);
         let module = rollcall_store::module::lock(tx, id)?;
         let module = match module {
             Some(module) if module.row.business_id == business => module,
@@ -350,10 +347,13 @@ impl Serve for ListModulesOfTemplate {
         let listing = Listing::new(page, None, &wire.fields, "bk_module_id");
         let mut matches = listing.matches();
         let template = ServiceTemplateId(wire.template_id);
-        rollcall_store::module::each_of_template(tx, business, template, &mut |module, document| {
-            let is_named = wire.module_ids.is_empty() || wire.module_ids.contains(&module.id.get());
-            if is_named && module.name.contains(&wire.keyword) { matches.offer(document) } else { Ok(()) }
-        })?;
+        let named: HashSet<_> = wire.module_ids.iter().copied().collect();
+        for WholeModule { row, document } in rollcall_store::module::list_of_templates(tx, business, &[template])? {
+            let is_named = named.is_empty() || named.contains(&row.id.get());
+            if is_named && row.name.contains(&wire.keyword) {
+                matches.offer(&document)?;
+            }
+        }
         matches.answer(context.limits.unpaged_rows)
     }
 }

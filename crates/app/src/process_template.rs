@@ -4,7 +4,7 @@ use crate::access::{Granted, Right, right};
 use crate::journal::{Change, Journal};
 use crate::listing::Listing;
 use crate::operation::Serve;
-use crate::request::{business_of, check_count, check_most, granted_on, no_business, stated};
+use crate::request::{business_of, check_count, check_most, granted_on, no_business, stated_by_number};
 use crate::template_attribute::WritesTemplates;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
@@ -53,7 +53,7 @@ impl Serve for CreateProcessTemplates {
     /// The stages are those of `templates` P1; each reports all its bad items.
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         // A caller without the right learns nothing, not even what is wrong with the request.
-        let stated = stated::<right::EditServiceTemplate>(context, Some(self.business_id).filter(|id| *id > 0))?;
+        let stated = stated_by_number::<right::EditServiceTemplate>(context, self.business_id)?;
         if self.processes.is_empty() {
             return Ok(Reply("[]".into()));
         }
@@ -63,24 +63,35 @@ impl Serve for CreateProcessTemplates {
         let granted = stated.ok_or_else(no_business)?;
         let template = ServiceTemplateId(self.service_template_id);
         lock_service_template(&granted, context, tx, template)?;
-        let (mut faults, mut properties) = (Vec::new(), Vec::new());
-        for (i, entry) in self.processes.iter().enumerate() {
-            let Some(spec) = &entry.spec else {
-                let fault = Fault::new(Cause::ParamInvalid, spec_at(i)).named("property");
-                faults.push(fault.because(Reason::Blank));
-                continue;
-            };
-            match Property::create(spec, &spec_at(i)) {
-                Ok(property) => properties.push(property),
-                Err(wrong) => faults.extend(wrong),
-            }
-        }
-        Failure::check(faults)?;
+        let properties = read_new(self.processes.iter().map(|entry| entry.spec.as_ref()), spec_at)?;
         let mut journal = Journal::default();
         let made = create(&granted, context, tx, template, properties, spec_at, &mut journal)?;
         journal.write(context, tx)?;
         Reply::of(&made.iter().map(|template| template.id.get()).collect::<Vec<_>>())
     }
+}
+
+/// The properties of new templates; everything that is missing or wrong is named. `at` is where in the request each of them stands.
+pub(crate) fn read_new<'a>(
+    sent: impl Iterator<Item = Option<&'a PropertyIn>>,
+    at: impl Fn(usize) -> FieldPath,
+) -> Result<Vec<Property>, Failure> {
+    let (mut faults, mut properties) = (Vec::new(), Vec::new());
+    for (i, sent) in sent.enumerate() {
+        let at = at(i);
+        match sent.map(|sent| Property::create(sent, &at)) {
+            None => faults.push(missing(at)),
+            Some(Ok(property)) => properties.push(property),
+            Some(Err(wrong)) => faults.extend(wrong),
+        }
+    }
+    Failure::check(faults)?;
+    Ok(properties)
+}
+
+/// Of a template without a property.
+pub(crate) fn missing(at: FieldPath) -> Fault {
+    Fault::new(Cause::ParamInvalid, at).named("property").because(Reason::Blank)
 }
 
 /// Locks the service template that a request names: of the business the request names, or absent.
@@ -96,10 +107,7 @@ fn lock_service_template(
         Some(owner) if context.access.find::<right::EditServiceTemplate>(owner).is_some() => {
             Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::OtherBusiness).into())
         }
-        _ => {
-            let reason = Reason::Absent { value: id.to_string() };
-            Err(Fault::new(Cause::ParamInvalid, "service_template_id").because(reason).into())
-        }
+        _ => Err(Fault::absent(Cause::ParamInvalid, "service_template_id", id).into()),
     }
 }
 
@@ -165,7 +173,7 @@ impl Serve for UpdateProcessTemplate {
 
     /// The order of the checks is that of `templates` P2.
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
-        let stated = stated::<right::EditServiceTemplate>(context, Some(self.business_id).filter(|id| *id > 0))?;
+        let stated = stated_by_number::<right::EditServiceTemplate>(context, self.business_id)?;
         if self.id <= 0 {
             let range = Reason::Range { min: 1, max: i64::MAX };
             return Err(Fault::new(Cause::InputInvalid, "process_template_id").because(range).into());
@@ -175,10 +183,7 @@ impl Serve for UpdateProcessTemplate {
         };
         let granted = stated.ok_or_else(no_business)?;
         let id = ProcessTemplateId(self.id);
-        let absent = || {
-            let reason = Reason::Absent { value: id.to_string() };
-            OpError::from(Fault::new(Cause::NotFound, "process_template_id").because(reason))
-        };
+        let absent = || OpError::from(Fault::absent(Cause::NotFound, "process_template_id", id));
         let (owner, service_template) = store::locate(tx, id)?.ok_or_else(absent)?;
         let granted = granted_on(context, Some(granted), owner).ok_or_else(absent)?;
         rollcall_store::service_template::lock(tx, service_template)?.ok_or_else(absent)?;
@@ -266,8 +271,7 @@ impl Serve for DeleteProcessTemplates {
         let found: HashSet<_> = templates.iter().map(|template| template.id.get()).collect();
         let unknown = self.ids.iter().enumerate().filter(|(_, id)| !found.contains(id));
         let unknown = unknown.map(|(i, id)| {
-            let reason = Reason::Absent { value: id.to_string() };
-            Fault::new(Cause::ProcessTemplatesNotRemoved, FieldPath::of("process_templates").index(i)).because(reason)
+            Fault::absent(Cause::ProcessTemplatesNotRemoved, FieldPath::of("process_templates").index(i), id)
         });
         Failure::check(unknown.collect())?;
         let mut journal = Journal::default();
@@ -315,10 +319,7 @@ impl Serve for GetProcessTemplate {
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let id = ProcessTemplateId(self.id);
-        let absent = || {
-            let reason = Reason::Absent { value: id.to_string() };
-            OpError::from(Fault::new(Cause::NotFound, "process_template_id").because(reason))
-        };
+        let absent = || OpError::from(Fault::absent(Cause::NotFound, "process_template_id", id));
         let (business, _) = store::locate(tx, id)?.ok_or_else(absent)?;
         context.access.may_read(business).map_err(|_| absent())?;
         let found = store::list_by_id(tx, business, &[id])?;

@@ -22,6 +22,11 @@ pub(crate) fn stated<R: Right>(context: &Context, business: Option<i64>) -> Resu
     business.map(|business| Ok(context.access.require(business_of(business)?)?)).transpose()
 }
 
+/// The same of a request whose number of the business is 0 when it names none; a number below says no more.
+pub(crate) fn stated_by_number<R: Right>(context: &Context, business: i64) -> Result<Option<Granted<R>>, OpError> {
+    stated(context, Some(business).filter(|business| *business > 0))
+}
+
 /// The proof of the right on a record's business, if the record is of the business that the request names, or it names none and the
 /// caller has the right. To everybody else the record has to look absent.
 pub(crate) fn granted_on<R: Right>(

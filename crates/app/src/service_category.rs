@@ -4,7 +4,7 @@ use crate::access::{Granted, Right, right};
 use crate::journal::{Change, Journal};
 use crate::listing::open_list;
 use crate::operation::Serve;
-use crate::request::{granted_on, no_business, stated};
+use crate::request::{granted_on, no_business, stated, stated_by_number};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, Referrer, quoted};
 use rollcall_domain::id::{BusinessId, CategoryId};
@@ -125,15 +125,14 @@ impl Serve for CreateCategory {
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
-        let granted = stated::<right::CreateServiceCategory>(context, Some(self.business_id).filter(|id| *id > 0))?;
+        let granted = stated_by_number::<right::CreateServiceCategory>(context, self.business_id)?;
         let business = granted.ok_or_else(no_business);
         let faults = [rules::check_name(&self.name, "name").err(), business.as_ref().err().cloned()];
         Failure::check(faults.into_iter().flatten().collect())?;
         let business_id = business?.business();
         // Names are compared over all categories of the business, below whatever parent.
         if !rollcall_store::business::lock(tx, business_id)? {
-            let value = business_id.to_string();
-            return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Absent { value }).into());
+            return Err(Fault::absent(Cause::ParamInvalid, "bk_biz_id", business_id).into());
         }
         let parent = self.find_parent(tx, business_id)?;
         let place = parent.as_ref().map_or(Place::Top(CategoryId(self.parent_id)), Place::Below);
@@ -157,9 +156,8 @@ impl CreateCategory {
         }
         let parent = store::lock(tx, CategoryId(self.parent_id))?;
         let parent = parent.filter(|parent| parent.is_usable_by(business)).ok_or_else(|| {
-            let reason = Reason::Absent { value: self.parent_id.to_string() };
             // The original names the wrong field (`templates E3`).
-            Fault::new(Cause::ParamInvalid, "bk_parent_id").named("bk_biz_id").because(reason)
+            Fault::absent(Cause::ParamInvalid, "bk_parent_id", self.parent_id).named("bk_biz_id")
         })?;
         Ok(Some(parent))
     }
@@ -201,7 +199,7 @@ fn locate<R: Right>(
     id: i64,
 ) -> Result<(Granted<R>, ServiceCategory), OpError> {
     let stated = stated::<R>(context, business)?;
-    let absent = || OpError::from(Fault::new(Cause::NotFound, "id").because(Reason::Absent { value: id.to_string() }));
+    let absent = || OpError::from(Fault::absent(Cause::NotFound, "id", id));
     let category = store::lock(tx, CategoryId(id))?.ok_or_else(absent)?;
     let granted = match stated {
         // Everybody knows the shared ones.

@@ -193,10 +193,7 @@ impl CreateInstances {
             Some(id) => ModuleId(id),
             None => self.derive_module(context, tx)?,
         };
-        let absent = || {
-            let reason = Reason::Absent { value: id.to_string() };
-            OpError::from(Fault::new(Cause::ModuleUnreadable, "bk_module_id").because(reason))
-        };
+        let absent = || OpError::from(Fault::absent(Cause::ModuleUnreadable, "bk_module_id", id));
         let mut module = rollcall_store::module::find(tx, id)?.ok_or_else(absent)?;
         let granted = context.access.find(module.business_id).ok_or_else(absent)?;
         // A module can be let go of its template, but never begins to follow one.
@@ -590,12 +587,7 @@ impl Serve for ListInstanceDetails {
 pub(crate) fn find_absent(path: &'static str, ids: &[i64], found: &[LockedInstance]) -> Vec<Fault> {
     let found: HashSet<_> = found.iter().map(|instance| instance.id.get()).collect();
     let absent = ids.iter().enumerate().filter(|(_, id)| !found.contains(id));
-    absent
-        .map(|(i, id)| {
-            let reason = Reason::Absent { value: id.to_string() };
-            Fault::new(Cause::ParamInvalid, FieldPath::of(path).index(i)).named(path).because(reason)
-        })
-        .collect()
+    absent.map(|(i, id)| Fault::absent(Cause::ParamInvalid, FieldPath::of(path).index(i), id).named(path)).collect()
 }
 
 /// A change of an instance itself: its states as whole JSON texts, and the changed members.

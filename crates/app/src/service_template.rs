@@ -8,7 +8,7 @@ use crate::access::{Granted, right};
 use crate::journal::{Change, Journal};
 use crate::listing::Listing;
 use crate::operation::Serve;
-use crate::request::{business_of, granted_on, no_business, stated};
+use crate::request::{business_of, granted_on, no_business, stated, stated_by_number};
 use crate::{Context, OpError, Reply, process_template, template_attribute};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, Referrer, quoted};
 use rollcall_domain::id::{BusinessId, CategoryId, ServiceTemplateId};
@@ -18,7 +18,7 @@ use rollcall_domain::service_template::{self as rules, Draft, Filter, ServiceTem
 use rollcall_domain::topology::Birth;
 use rollcall_domain::{module, record, wire_input};
 use rollcall_store::event::EventKind;
-use rollcall_store::module::Follower;
+use rollcall_store::module::WholeModule;
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::service_template as store;
 use rollcall_store::{StoreError, Tx};
@@ -26,7 +26,7 @@ use std::collections::HashMap;
 
 /// Of a template that is not there, or that the caller may not know of.
 fn absent(field: &'static str, id: i64) -> Fault {
-    Fault::new(Cause::NotFound, field).because(Reason::Absent { value: id.to_string() })
+    Fault::absent(Cause::NotFound, field, id)
 }
 
 fn name_taken(name: &str) -> Fault {
@@ -91,7 +91,7 @@ fn read_draft(
     name: &str,
     category_id: i64,
 ) -> Result<(Granted<right::CreateServiceTemplate>, Draft), OpError> {
-    let granted = stated(context, Some(business_id).filter(|id| *id > 0))?.ok_or_else(no_business);
+    let granted = stated_by_number(context, business_id)?.ok_or_else(no_business);
     match (granted, record::template_name(name, &"name".into())) {
         (Ok(granted), Ok(name)) => {
             Ok((granted, Draft { name, category_id: CategoryId(category_id), host_apply_enabled: false }))
@@ -114,8 +114,7 @@ fn create(
 ) -> Result<ServiceTemplate, OpError> {
     let business_id = granted.business();
     if rollcall_store::business::find(tx, business_id)?.is_none() {
-        let value = business_id.to_string();
-        return Err(Fault::new(Cause::ParamInvalid, "bk_biz_id").because(Reason::Absent { value }).into());
+        return Err(Fault::absent(Cause::ParamInvalid, "bk_biz_id", business_id).into());
     }
     let may_know = |business| context.access.find::<right::CreateServiceTemplate>(business).is_some();
     check_category(tx, draft.category_id, business_id, may_know, "bk_biz_id")?;
@@ -207,7 +206,7 @@ fn update(
     }
     let followers = rollcall_store::module::lock_followers(tx, business_id, template.id)?;
     if is_renamed && !followers.is_empty() {
-        let sets: Vec<_> = followers.iter().map(|module| module.set_id.get()).collect();
+        let sets: Vec<_> = followers.iter().map(|module| module.row.set_id.get()).collect();
         if rollcall_store::module::is_named_beside(tx, business_id, &sets, &name, template.id)? {
             return Err(name_taken(&name).into());
         }
@@ -245,29 +244,31 @@ fn update_fields(name_field: &str, before: (&str, CategoryId), after: (&str, Cat
 fn follow(
     tx: &mut dyn Tx,
     business_id: BusinessId,
-    followers: Vec<Follower>,
+    followers: Vec<WholeModule>,
     (name, category_id): (&str, CategoryId),
     (user, time): (&str, &str),
     journal: &mut Journal,
 ) -> Result<(), StoreError> {
     let mut moved = Vec::new();
-    for module in followers {
-        if module.name == name && module.service_category_id == category_id {
+    for WholeModule { mut row, document: before_document } in followers {
+        if row.name == name && row.service_category_id == category_id {
             continue;
         }
-        let document = module::following_document(&module.document, name, category_id, user, time)
+        let document = module::following_document(&before_document, name, category_id, user, time)
             .ok_or_else(|| StoreError::Unreadable("a module's document".into()))?;
-        let before = (module.name.as_str(), module.service_category_id);
+        let before = (row.name.as_str(), row.service_category_id);
         journal.changed(Change {
             kind: EventKind::Module,
             business_id,
-            id: module.id.get(),
-            name: &module.name,
-            before: Some(&module.document),
+            id: row.id.get(),
+            name: &row.name,
+            before: Some(&before_document),
             after: Some(&document),
             update_fields: Some(&update_fields("bk_module_name", before, (name, category_id))),
         });
-        moved.push(Follower { name: name.to_owned(), service_category_id: category_id, document, ..module });
+        row.name = name.to_owned();
+        row.service_category_id = category_id;
+        moved.push(WholeModule { row, document });
     }
     if moved.is_empty() { Ok(()) } else { rollcall_store::module::follow(tx, &moved) }
 }

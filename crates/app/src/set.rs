@@ -55,9 +55,7 @@ impl Serve for CreateSet {
         let granted = context.access.require::<right::CreateTopology>(business_id)?;
         let draft = crate::operation::checked(&self.draft, || self.draft())?;
         if rollcall_store::business::find(tx, granted.business())?.is_none() {
-            let value = business_id.to_string();
-            let fault = Fault::new(Cause::ParamUnusable, "bk_biz_id");
-            return Err(fault.because(Reason::Absent { value }).into());
+            return Err(Fault::absent(Cause::ParamUnusable, "bk_biz_id", business_id).into());
         }
         let parent = business_id.get();
         if rollcall_store::set::find_named(tx, business_id, parent, draft.name())?.is_some() {

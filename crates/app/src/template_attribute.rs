@@ -3,9 +3,9 @@
 use crate::access::{Granted, Right, right};
 use crate::journal::{Change, Journal};
 use crate::operation::{Serve, checked};
-use crate::request::{all_set, check_most, stated};
+use crate::request::{all_set, check_most, stated_by_number};
 use crate::{Context, OpError, Reply};
-use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
+use rollcall_domain::fault::{Cause, Failure, Fault};
 use rollcall_domain::id::{BusinessId, ServiceTemplateId, TemplateAttributeId};
 use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
 use rollcall_domain::model::Model;
@@ -23,8 +23,7 @@ use std::collections::{HashMap, HashSet};
 
 /// A template that is not there, or is of another business.
 fn no_template(id: i64) -> Fault {
-    let reason = Reason::Absent { value: id.to_string() };
-    Fault::new(Cause::ParamInvalid, "id").named("service_template_id").because(reason)
+    Fault::absent(Cause::ParamInvalid, "id", id).named("service_template_id")
 }
 
 wire_input! {
@@ -45,7 +44,7 @@ impl Serve for UpdateAttributes {
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
-        let granted = stated::<right::EditServiceTemplate>(context, Some(self.business_id).filter(|id| *id > 0))?;
+        let granted = stated_by_number::<right::EditServiceTemplate>(context, self.business_id)?;
         let needed = [("id", self.template_id != 0), ("attributes", !self.attributes.is_empty())];
         let granted = all_set(granted, &needed)?;
         check_most("attributes", "update service template attributes", self.attributes.len(), MAX_PER_CALL)?;
@@ -83,7 +82,7 @@ impl Serve for DeleteAttributes {
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
-        let granted = stated::<right::EditServiceTemplate>(context, Some(self.business_id).filter(|id| *id > 0))?;
+        let granted = stated_by_number::<right::EditServiceTemplate>(context, self.business_id)?;
         let needed = [("id", self.template_id != 0), ("bk_attribute_ids", !self.attribute_ids.is_empty())];
         let granted = all_set(granted, &needed)?;
         check_most("bk_attribute_ids", "delete service template attributes", self.attribute_ids.len(), MAX_PER_CALL)?;

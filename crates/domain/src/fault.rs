@@ -233,6 +233,11 @@ impl Fault {
         Self { cause, path: path.into(), name: None, more: Vec::new(), reason: None }
     }
 
+    /// Of a value that names a record which is not there, or which the caller may not know of.
+    pub fn absent(cause: Cause, path: impl Into<FieldPath>, value: impl ToString) -> Self {
+        Self::new(cause, path).because(Reason::Absent { value: value.to_string() })
+    }
+
     /// Whether the value is of another type than its field. Where a request is decoded into typed fields that is a fault of the body.
     pub fn is_about_type(&self) -> bool {
         matches!(

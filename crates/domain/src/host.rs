@@ -198,9 +198,7 @@ fn find_existing(draft: &HostDraft, state: &HostsState, on_existing: OnExisting)
         if writable(id) {
             return Ok(Some(*id));
         }
-        let value = id.to_string();
-        let fault = Fault::new(Cause::ParamUnusable, draft.at.field("bk_host_id"));
-        return Err(vec![fault.because(Reason::Absent { value })]);
+        return Err(vec![Fault::absent(Cause::ParamUnusable, draft.at.field("bk_host_id"), id)]);
     }
     let holders: HashSet<HostId> = draft.keys.iter().filter_map(|key| state.by_address.get(key).copied()).collect();
     let mut holders_left = holders.iter();
@@ -247,9 +245,7 @@ fn plan_create<'a>(
     if let Some(cloud_id) = cloud_id(record)
         && !state.cloud_ids.contains(&cloud_id)
     {
-        let value = cloud_id.to_string();
-        let fault = Fault::new(Cause::ParamUnusable, draft.at.field("bk_cloud_id"));
-        faults.push(fault.because(Reason::Absent { value }));
+        faults.push(Fault::absent(Cause::ParamUnusable, draft.at.field("bk_cloud_id"), cloud_id));
     }
     for key in &draft.keys {
         if let Some(other) = claims.addresses.insert(key, &draft.at) {

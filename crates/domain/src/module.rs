@@ -1,6 +1,6 @@
 //! Modules: what a new one must say, and which ones every business has.
 
-use crate::fault::{Cause, Fault, Reason};
+use crate::fault::{Cause, Fault};
 use crate::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
 use crate::json::{FieldPath, Json, Limits, Object, Schema, parse};
 use crate::model::Model;
@@ -96,16 +96,14 @@ pub fn read_template(given: &Object) -> Result<Option<ServiceTemplateId>, Fault>
 /// Checks the record of a new module that follows no template.
 pub fn read_draft(given: &Object, set: SetId) -> Result<ModuleDraft, Vec<Fault>> {
     let mut category_id = None;
-    let category =
-        read_reference(given, "service_category_id").and_then(|id| match id {
-            None | Some(0) => Ok(()),
-            Some(id @ 1..) => {
-                category_id = Some(CategoryId(id));
-                Ok(())
-            }
-            Some(id) => Err(Fault::new(Cause::ParamInvalid, "service_category_id")
-                .because(Reason::Absent { value: id.to_string() })),
-        });
+    let category = read_reference(given, "service_category_id").and_then(|id| match id {
+        None | Some(0) => Ok(()),
+        Some(id @ 1..) => {
+            category_id = Some(CategoryId(id));
+            Ok(())
+        }
+        Some(id) => Err(Fault::absent(Cause::ParamInvalid, "service_category_id", id)),
+    });
     let references = [check_no_template(given, "set_template_id"), check_parent(given, set.get()), category];
     let attributes = read_attributes(Model::Module, given, references)?;
     Ok(ModuleDraft { name: text_of(&attributes, "bk_module_name"), category_id, attributes })
@@ -148,7 +146,7 @@ pub fn unbound_document(document: &str, user: &str, time: &str) -> Option<String
 
 /// A module takes a shared category or one of its own business (`templates` 8).
 pub fn check_category(asked: CategoryId, found: Option<&ServiceCategory>, business: BusinessId) -> Result<(), Fault> {
-    let absent = |cause| Fault::new(cause, "service_category_id").because(Reason::Absent { value: asked.to_string() });
+    let absent = |cause| Fault::absent(cause, "service_category_id", asked);
     match found {
         None => Err(absent(Cause::NotFound)),
         Some(category) if category.is_usable_by(business) => Ok(()),

@@ -116,7 +116,7 @@ pub fn check_category(
 ) -> Result<(), Fault> {
     const FIELD: &str = "service_category_id";
     let Some(category) = found else {
-        return Err(Fault::new(Cause::ParamInvalid, FIELD).because(Reason::Absent { value: asked.to_string() }));
+        return Err(Fault::absent(Cause::ParamInvalid, FIELD, asked));
     };
     if has_children {
         return Err(Fault::new(Cause::CategoryNotLeaf, FIELD).named(&category.name));

@@ -97,8 +97,7 @@ pub fn read_wanted(model: Model, given: &[TemplateAttributeIn], at: &FieldPath) 
 
 /// Of an attribute that is none a template could have, or none that it has.
 pub fn unusable(at: &FieldPath, attribute_id: i64) -> Fault {
-    let reason = Reason::Absent { value: attribute_id.to_string() };
-    Fault::new(Cause::ParamUnusable, at.clone()).named("attributes").because(reason)
+    Fault::absent(Cause::ParamUnusable, at.clone(), attribute_id).named("attributes")
 }
 
 /// What has to be done to the attributes of a template so that they are as a caller wants them.

@@ -42,7 +42,7 @@ pub(crate) fn check_parent(given: &Object, parent: i64) -> Result<(), Fault> {
 pub(crate) fn check_no_template(given: &Object, field: &str) -> Result<(), Fault> {
     match read_reference(given, field)? {
         None | Some(0) => Ok(()),
-        Some(id) => Err(Fault::new(Cause::ParamInvalid, field).because(Reason::Absent { value: id.to_string() })),
+        Some(id) => Err(Fault::absent(Cause::ParamInvalid, field, id)),
     }
 }
 

@@ -186,8 +186,7 @@ fn check_targets(
                 targets.insert(*id, *module);
             }
             // One of another business looks the same as none (`topology` 10.3).
-            _ => faults
-                .push(Fault::new(Cause::TargetModuleAbsent, at(i)).because(Reason::Absent { value: id.to_string() })),
+            _ => faults.push(Fault::absent(Cause::TargetModuleAbsent, at(i), id)),
         }
     }
     if faults.is_empty() && request.kind != TransferKind::BuiltIn {
@@ -233,7 +232,7 @@ fn check_hosts(
 
 /// A host that is not there, or that the caller may not know of.
 pub fn absent_host(id: HostId, at: FieldPath) -> Fault {
-    Fault::new(Cause::ParamUnusable, at).named("bk_host_id").because(Reason::Absent { value: id.to_string() })
+    Fault::absent(Cause::ParamUnusable, at, id).named("bk_host_id")
 }
 
 #[cfg(test)]

@@ -21,9 +21,6 @@ crate::statements! {
         FROM module WHERE business_id = $1 AND service_template_id > 0 AND service_template_id {in $2} ORDER BY id";
     /// Served by the primary key.
     UNBIND = "UPDATE module SET service_template_id = 0, document = $2 WHERE id = $1";
-    /// Served by `module_template`.
-    LIST_OF_TEMPLATE = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name, document
-        FROM module WHERE business_id = $1 AND service_template_id > 0 AND service_template_id = $2 ORDER BY id";
     /// Served by the primary key.
     LOCK_SHARED = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name FROM module
         WHERE id {in $1} ORDER BY id {for share}";
@@ -44,8 +41,8 @@ crate::statements! {
     COUNT_BY_CATEGORY = "SELECT service_category_id, count(*) FROM module
         WHERE business_id = $1 AND service_category_id {in $2} GROUP BY service_category_id";
     /// Served by `module_template`.
-    LOCK_OF_TEMPLATE = "SELECT id, set_id, service_category_id, name, document FROM module
-        WHERE business_id = $1 AND service_template_id > 0 AND service_template_id = $2 ORDER BY id {for update}";
+    LOCK_OF_TEMPLATE = "SELECT id, business_id, set_id, kind, service_template_id, service_category_id, name, document
+        FROM module WHERE business_id = $1 AND service_template_id > 0 AND service_template_id = $2 ORDER BY id {for update}";
     /// Served by `module_template`.
     FIND_OF_TEMPLATE = "SELECT id FROM module
         WHERE business_id = $1 AND service_template_id > 0 AND service_template_id = $2 LIMIT 1";
@@ -147,18 +144,6 @@ pub fn unbind(tx: &mut dyn Tx, id: ModuleId, document: &str) -> Result<(), Store
     tx.execute(UNBIND, &[id.get().into(), document.into()]).map(|_| ())
 }
 
-/// Hands over the modules of a template with their documents, in order of their ids.
-pub fn each_of_template(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    template: ServiceTemplateId,
-    each: &mut dyn FnMut(ModuleRow, &str) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    tx.query(LIST_OF_TEMPLATE, &[business.get().into(), template.get().into()], &mut |row| {
-        each(read(row)?, row.text(7)?)
-    })
-}
-
 /// These modules, in order of their ids. They stay as they are until the end of the transaction.
 pub fn lock_shared(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleRow>, StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
@@ -212,32 +197,13 @@ pub fn count_by_category(
     tx.list(COUNT_BY_CATEGORY, &params, |row| Ok((CategoryId(row.int(0)?), row.int(1)?)))
 }
 
-/// A module that follows a template.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Follower {
-    pub id: ModuleId,
-    pub set_id: SetId,
-    pub service_category_id: CategoryId,
-    pub name: String,
-    /// JSON text.
-    pub document: String,
-}
-
 /// The modules that follow a template, in order of their ids, kept as they are until the end of the transaction.
 pub fn lock_followers(
     tx: &mut dyn Tx,
     business: BusinessId,
     template: ServiceTemplateId,
-) -> Result<Vec<Follower>, StoreError> {
-    tx.list(LOCK_OF_TEMPLATE, &[business.get().into(), template.get().into()], |row| {
-        Ok(Follower {
-            id: ModuleId(row.int(0)?),
-            set_id: SetId(row.int(1)?),
-            service_category_id: CategoryId(row.int(2)?),
-            name: row.text(3)?.to_owned(),
-            document: row.text(4)?.to_owned(),
-        })
-    })
+) -> Result<Vec<WholeModule>, StoreError> {
+    tx.list(LOCK_OF_TEMPLATE, &[business.get().into(), template.get().into()], read_whole)
 }
 
 /// How many modules of a business follow each of these templates. Those without any are left out.
@@ -268,10 +234,10 @@ pub fn is_named_beside(
 }
 
 /// Stores what modules took from their templates: name, category, document.
-pub fn follow(tx: &mut dyn Tx, modules: &[Follower]) -> Result<(), StoreError> {
-    let params = modules.iter().flat_map(|module| {
-        let (id, category) = (module.id.get(), module.service_category_id.get());
-        [Param::Int(id), category.into(), (&module.name).into(), (&module.document).into()]
+pub fn follow(tx: &mut dyn Tx, modules: &[WholeModule]) -> Result<(), StoreError> {
+    let params = modules.iter().flat_map(|WholeModule { row, document }| {
+        let (id, category) = (row.id.get(), row.service_category_id.get());
+        [Param::Int(id), category.into(), (&row.name).into(), document.into()]
     });
     tx.execute_many(FOLLOW, 4, &params.collect::<Vec<_>>())
 }

@@ -70,10 +70,7 @@ impl Serve for UpdateProcesses {
         faults.extend(zeros.map(|(i, _)| Fault::new(Cause::ParamInvalid, id_at(i))));
         Failure::check(faults)?;
         let unknown = ids.iter().enumerate().filter(|(_, id)| !loaded.processes.contains_key(id));
-        let unknown = unknown.map(|(i, id)| {
-            let reason = Reason::Absent { value: id.to_string() };
-            Fault::new(Cause::ParamUnusable, id_at(i)).because(reason)
-        });
+        let unknown = unknown.map(|(i, id)| Fault::absent(Cause::ParamUnusable, id_at(i), id));
         Failure::check(unknown.collect())?;
         // Of entries with one id the last counts (`instances E70`).
         let last: HashMap<_, _> = ids.iter().enumerate().map(|(i, id)| (*id, i)).collect();
@@ -253,8 +250,8 @@ impl Loaded {
         })?;
         if processes.is_empty() {
             let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
-            let reason = Reason::Absent { value: rollcall_domain::fault::listed(&ids) };
-            return Err(Fault::new(Cause::NotSet, field).named("service_instance_ids").because(reason).into());
+            let ids = rollcall_domain::fault::listed(&ids);
+            return Err(Fault::absent(Cause::NotSet, field, ids).named("service_instance_ids").into());
         }
         Ok(Self { business, instances, processes })
     }

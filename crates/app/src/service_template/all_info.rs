@@ -5,7 +5,7 @@ use crate::access::{Granted, right};
 use crate::journal::Journal;
 use crate::operation::{Serve, checked};
 use crate::process_template::RemovesTemplates;
-use crate::request::{all_set, check_most, stated};
+use crate::request::{all_set, check_most, stated_by_number};
 use crate::template_attribute::{WritesTemplates, apply};
 use crate::{Context, OpError, Reply, process_template};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
@@ -45,14 +45,8 @@ fn property_at(i: usize) -> FieldPath {
     FieldPath::of("processes").index(i).field("property")
 }
 
-/// The properties of process templates that a request wants, as far as the request alone tells what is wrong with them.
-fn wanted_processes(given: &[ProcessTemplateIn]) -> Result<Vec<&PropertyIn>, OpError> {
-    check_most("processes", "create process templates", given.len(), MAX_PROCESSES)?;
-    let missing = given.iter().enumerate().filter(|(_, entry)| entry.property.is_none());
-    let missing =
-        missing.map(|(i, _)| Fault::new(Cause::ParamInvalid, property_at(i)).named("property").because(Reason::Blank));
-    Failure::check(missing.collect())?;
-    Ok(given.iter().filter_map(|entry| entry.property.as_ref()).collect())
+fn check_most_processes(given: &[ProcessTemplateIn]) -> Result<(), Fault> {
+    check_most("processes", "create process templates", given.len(), MAX_PROCESSES)
 }
 
 /// Makes a service template, which is locked, have exactly the process templates that a request wants: what is not named goes first,
@@ -65,13 +59,17 @@ fn apply_processes<R: WritesTemplates + RemovesTemplates>(
     given: &[ProcessTemplateIn],
     journal: &mut Journal,
 ) -> Result<(), OpError> {
-    let wanted = wanted_processes(given)?;
+    check_most_processes(given)?;
     let stored = rollcall_store::process_template::list(tx, &[template.id])?;
     let by_id: HashMap<_, _> = stored.iter().map(|held| (held.id.get(), held)).collect();
     let (mut faults, mut seen) = (Vec::new(), HashSet::new());
     let (mut added, mut changed) = (Vec::new(), Vec::new());
-    for (i, (entry, sent)) in given.iter().zip(wanted).enumerate() {
+    for (i, entry) in given.iter().enumerate() {
         let at = property_at(i);
+        let Some(sent) = &entry.property else {
+            faults.push(process_template::missing(at));
+            continue;
+        };
         // Of one id that stands there twice the second is a new one.
         match by_id.get(&entry.id).filter(|_| seen.insert(entry.id)) {
             None => match Property::create(sent, &at) {
@@ -136,16 +134,9 @@ impl Serve for CreateAllInfo {
         let template = create(&granted, context, tx, &draft, &mut journal)?;
         let plan = Plan::put(Vec::new(), wanted_attributes(&self.attributes)?);
         apply(&granted, context, tx, &template, plan, &mut journal)?;
-        let wanted = wanted_processes(&self.processes)?;
-        let read = wanted.iter().enumerate().map(|(i, sent)| Property::create(sent, &property_at(i)));
-        let (mut properties, mut faults) = (Vec::new(), Vec::new());
-        for property in read {
-            match property {
-                Ok(property) => properties.push(property),
-                Err(wrong) => faults.extend(wrong),
-            }
-        }
-        Failure::check(faults)?;
+        check_most_processes(&self.processes)?;
+        let properties = self.processes.iter().map(|entry| entry.property.as_ref());
+        let properties = process_template::read_new(properties, property_at)?;
         if !properties.is_empty() {
             process_template::create(&granted, context, tx, template.id, properties, property_at, &mut journal)?;
         }
@@ -180,7 +171,7 @@ impl Serve for UpdateAllInfo {
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
-        let granted = stated::<right::EditServiceTemplate>(context, Some(self.business_id).filter(|id| *id > 0))?;
+        let granted = stated_by_number::<right::EditServiceTemplate>(context, self.business_id)?;
         let granted = all_set(granted, &[("id", self.id != 0)])?;
         let template = store::lock(tx, ServiceTemplateId(self.id))?.ok_or_else(|| absent("id", self.id))?;
         if template.business_id != granted.business() {

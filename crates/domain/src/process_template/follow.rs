@@ -3,7 +3,9 @@
 //! last one would change, nothing else.
 
 use super::{Property, plain_fields};
-use crate::bind_info::{self, Cells, HostAddresses, NEEDED_CELLS, ROW_ID, SentRow, row_text, stored_cells, unusable};
+use crate::bind_info::{
+    self, BindRow, Cells, HostAddresses, NEEDED_CELLS, ROW_ID, SentRow, row_text, stored_cells, unusable,
+};
 use crate::fault::{Fault, Reason};
 use crate::json::{Json, JsonWriter, Limits, parse};
 use crate::process::{
@@ -29,6 +31,8 @@ pub struct Pattern<'a> {
     /// What is locked, by the places of the fields, as JSON text.
     locked: Vec<(usize, String)>,
     bind: usize,
+    /// The rows of a new process.
+    rows: Vec<BindRow>,
 }
 
 impl Pattern<'_> {
@@ -42,7 +46,9 @@ impl Pattern<'_> {
         if self.property.bind.rows.is_empty() {
             return Some(matches!(rows, "null" | "[]"));
         }
-        if rows == self.property.fresh_rows(host) {
+        let mut fresh = JsonWriter::with_capacity(rows.len());
+        bind_info::write_rows(&mut fresh, Some(&self.rows), host);
+        if rows == fresh.finish() {
             return Some(true);
         }
         let rows = parse(rows.as_bytes(), Limits::default()).ok()?;
@@ -55,15 +61,12 @@ impl Property {
     pub fn pattern(&self) -> Pattern<'_> {
         let locked = plain_fields().filter(|(place, _, _)| self.settings[*place].is_locked());
         let locked = locked.map(|(place, _, _)| (place, self.settings[place].value.to_string())).collect();
-        Pattern { property: self, locked, bind: super::place_of(super::bind::FIELD) }
+        Pattern { property: self, locked, bind: super::place_of(super::bind::FIELD), rows: self.fresh_rows() }
     }
 
-    /// The rows of a new process as JSON text.
-    fn fresh_rows(&self, host: &HostAddresses) -> String {
-        let rows: Vec<_> = self.bind.rows.iter().map(super::bind::TemplateRow::fresh).collect();
-        let mut out = JsonWriter::with_capacity(rows.len() * 96);
-        bind_info::write_rows(&mut out, Some(&rows), host);
-        out.finish()
+    /// The rows of a new process, whose addresses are still the host's to say.
+    fn fresh_rows(&self) -> Vec<BindRow> {
+        self.bind.rows.iter().map(super::bind::TemplateRow::fresh).collect()
     }
 
     /// The process that is made from the template.
@@ -71,7 +74,7 @@ impl Property {
         let is_key = |field: &str| matches!(field, super::NAME | super::FUNC_NAME | super::START_PARAM);
         let plain = plain_fields().filter(|(_, field, _)| !is_key(field));
         let values = plain.map(|(place, _, _)| (place, self.settings[place].value.clone())).collect();
-        let rows: Vec<_> = self.bind.rows.iter().map(super::bind::TemplateRow::fresh).collect();
+        let rows = self.fresh_rows();
         ProcessDraft::of_values(self.keys(), values, Some(rows).filter(|rows| !rows.is_empty()))
     }
 
