@@ -123,8 +123,12 @@ impl Blueprint {
 
     /// The processes of a new instance.
     pub(crate) fn recipes(&self) -> Vec<Recipe<'_>> {
-        let pairs = self.templates.iter().zip(&self.drafts);
-        pairs.map(|(template, draft)| Recipe { draft, follows: Some(template), change: None }).collect()
+        (0..self.templates.len()).map(|place| self.recipe(place)).collect()
+    }
+
+    /// The process of one of the templates.
+    pub(crate) fn recipe(&self, place: usize) -> Recipe<'_> {
+        Recipe { draft: &self.drafts[place], follows: Some(&self.templates[place]), change: None }
     }
 
     /// The name of a new instance that was given none.

@@ -64,6 +64,7 @@ fn audit_names(kind: EventKind) -> (&'static str, &'static str, Option<Model>) {
         EventKind::ServiceCategory => (OF_BUSINESS, "service_category", None),
         EventKind::ServiceTemplate | EventKind::ServiceTemplateAttribute => (OF_BUSINESS, "service_template", None),
         EventKind::ProcessTemplate => (OF_BUSINESS, "process_template", None),
+        EventKind::Job => (OF_BUSINESS, "sync_job", None),
     }
 }
 

@@ -123,6 +123,8 @@ pub struct Operation {
     /// The rights it may ask for; empty: open to every caller who is known.
     pub needs: Vec<Action>,
     pub weight: Weight,
+    /// Whether it leaves jobs behind, so that who does them should look at once.
+    pub starts_jobs: bool,
     /// The shapes of input and payload.
     pub input: fn() -> Schema,
     pub output: fn() -> Schema,
@@ -143,6 +145,7 @@ impl Operation {
             gateway: Some(GatewayLevel::Open),
             needs: Vec::new(),
             weight,
+            starts_jobs: false,
             input: <I as Decode>::schema,
             output: I::output,
             prepare: prepare::<I>,
@@ -201,6 +204,12 @@ impl Operation {
     pub(crate) fn native_only(mut self) -> Self {
         self.esb = None;
         self.gateway = None;
+        self
+    }
+
+    /// Leaves jobs behind.
+    pub(crate) fn starts_jobs(mut self) -> Self {
+        self.starts_jobs = true;
         self
     }
 

@@ -51,7 +51,12 @@ pub(crate) async fn run(state: &State, accepted: Accepted<'_>) -> Outcome {
         weight => store.read_async(weight == Weight::Scan, move |tx| prepared.run(&context, tx)).await,
     };
     match result {
-        Ok(reply) => Outcome::success(reply),
+        Ok(reply) => {
+            if operation.starts_jobs {
+                state.jobs_asked.notify_one();
+            }
+            Outcome::success(reply)
+        }
         Err(error) => {
             let reading = operation.weight != Weight::Write;
             Outcome::of_error(&error, reading, language).with_errors(full_errors, &error, language)

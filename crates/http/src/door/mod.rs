@@ -21,6 +21,11 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
+/// A name that nobody else has: 32 hexadecimal digits.
+pub(crate) fn new_name() -> String {
+    identity::new_esb_request_id()
+}
+
 /// A request as the doors see it.
 pub(crate) struct Asked<'a> {
     state: &'a State,
