@@ -176,6 +176,10 @@ impl Journal {
 
     /// Writes everything.
     pub(crate) fn write(mut self, context: &Context, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        if let Some(preview) = &context.preview {
+            preview.add(self.events);
+            return Ok(());
+        }
         for entry in &mut self.audits {
             entry.resource_name.truncate(cut_name(&entry.resource_name).len());
         }

@@ -23,6 +23,7 @@ mod listing;
 mod module;
 mod object_attribute;
 mod operation;
+pub mod preview;
 mod process_instance;
 mod process_template;
 mod removal;

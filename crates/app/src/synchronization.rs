@@ -7,6 +7,7 @@ use crate::job::{self, Target};
 use crate::journal::{Change, InstanceEntry, Journal};
 use crate::listing::read_document;
 use crate::operation::Serve;
+use crate::preview::Changes;
 use crate::process_instance::{self as process, AuditedProcess, Owner, ProcessAction, Recipe, audit_detail};
 use crate::request::{all_set, check_most};
 use crate::{Context, OpError, Reply, difference, removal};
@@ -18,12 +19,14 @@ use rollcall_domain::id::{
 use rollcall_domain::job::{JobKind, ShownStatus, hosts_a_part, shown};
 use rollcall_domain::json::{Decoder, FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
 use rollcall_domain::model::Model;
-use rollcall_domain::process::{NewProcess, ProcessKeys, UpdateStamp};
+use rollcall_domain::process::{NewProcess, Placement, ProcessKeys, UpdateStamp};
+use rollcall_domain::service_instance::{NewServiceInstance, whole_document};
 use rollcall_domain::synchronization::{FoundProcess, Plan, Planner};
+use rollcall_domain::template_attribute::TemplateAttribute;
 use rollcall_domain::{module, template_attribute, wire_input};
 use rollcall_store::event::EventKind;
 use rollcall_store::job::Job;
-use rollcall_store::module::WholeModule;
+use rollcall_store::module::{ModuleRow, WholeModule};
 use rollcall_store::service_instance::LockedInstance;
 use rollcall_store::{StoreError, Tx};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -79,33 +82,87 @@ impl SynchronizeModules {
         named.map(|(i, id)| (ModuleId(*id), FieldPath::of("bk_module_ids").index(i))).collect()
     }
 
-    /// What the jobs will do, were they made now.
-    fn parts(&self, tx: &mut dyn Tx, business: BusinessId) -> Result<Vec<Target>, OpError> {
-        let modules = self.modules();
-        let ids: Vec<_> = modules.iter().map(|(id, _)| *id).collect();
-        let bound: HashSet<_> = rollcall_store::module::lock_shared(tx, &ids)?
-            .into_iter()
-            .filter(|module| module.business_id == business && module.service_template_id == self.template_id)
-            .map(|module| module.id)
-            .collect();
+    /// Refuses modules that do not follow the template.
+    fn check_bound<'a>(
+        &self,
+        business: BusinessId,
+        modules: &[(ModuleId, FieldPath)],
+        found: impl Iterator<Item = &'a ModuleRow>,
+    ) -> Result<(), Failure> {
+        let follows = |row: &&ModuleRow| row.business_id == business && row.service_template_id == self.template_id;
+        let bound: HashSet<_> = found.filter(follows).map(|row| row.id).collect();
         let others = modules.iter().filter(|(id, _)| !bound.contains(id));
-        let fault = |(id, at): &(ModuleId, FieldPath)| Fault::absent(Cause::ParamInvalid, at.clone(), id);
-        Failure::check(others.map(fault).collect())?;
+        Failure::check(others.map(|(id, at)| Fault::absent(Cause::ParamInvalid, at.clone(), id)).collect())
+    }
+
+    /// The hosts of each module, in the portions that are done at once.
+    fn portions(
+        &self,
+        tx: &mut dyn Tx,
+        business: BusinessId,
+        modules: &[(ModuleId, FieldPath)],
+    ) -> Result<HashMap<ModuleId, Vec<Vec<i64>>>, StoreError> {
         let templates = rollcall_store::process_template::count_by_template(tx, business, &[self.template_id])?;
         let templates = templates.first().map_or(0, |(_, count)| usize::try_from(*count).unwrap_or_default());
-        let mut hosts: HashMap<ModuleId, Vec<i64>> = HashMap::new();
+        let most = hosts_a_part(templates);
+        let ids: Vec<_> = modules.iter().map(|(id, _)| *id).collect();
+        let mut portions: HashMap<ModuleId, Vec<Vec<i64>>> = HashMap::new();
         rollcall_store::host::each_id_of_modules(tx, business, &ids, &mut |module, host| {
-            hosts.entry(module).or_default().push(host.get());
+            let of_module = portions.entry(module).or_default();
+            match of_module.last_mut() {
+                Some(last) if last.len() < most => last.push(host.get()),
+                _ => of_module.push(vec![host.get()]),
+            }
         })?;
+        Ok(portions)
+    }
+
+    /// The job of each module: first the module itself, then its hosts.
+    fn submit(&self, context: &Context, tx: &mut dyn Tx, business: BusinessId) -> Result<Reply, OpError> {
+        let modules = self.modules();
+        let ids: Vec<_> = modules.iter().map(|(id, _)| *id).collect();
+        let rows = rollcall_store::module::lock_shared(tx, &ids)?;
+        self.check_bound(business, &modules, rows.iter())?;
+        let mut portions = self.portions(tx, business, &modules)?;
         let targets = modules.into_iter().map(|(id, at)| {
-            let hosts = hosts.remove(&id).unwrap_or_default();
-            let chunks = hosts.chunks(hosts_a_part(templates));
-            let of_hosts = chunks.map(|hosts| PartContent { is_module: false, host_ids: hosts.to_vec() });
+            let of_hosts = portions.remove(&id).unwrap_or_default();
+            let of_hosts = of_hosts.into_iter().map(|host_ids| PartContent { is_module: false, host_ids });
             let of_module = PartContent { is_module: true, host_ids: Vec::new() };
             let parts = std::iter::once(of_module).chain(of_hosts).map(|part| part.json()).collect();
             Target { id: id.get(), at, parts }
         });
-        Ok(targets.collect())
+        let mut journal = Journal::default();
+        let about = (business, self.template_id);
+        job::submit(context, tx, JobKind::ServiceTemplate, about, targets.collect(), &mut journal)?;
+        journal.write(context, tx)?;
+        Ok(Reply::null())
+    }
+
+    /// What the jobs would do now, told without locks and without writing: the writer is not kept from others meanwhile, and no more
+    /// than one portion is in memory.
+    fn preview(&self, context: &Context, tx: &mut dyn Tx, business: BusinessId) -> Result<Reply, OpError> {
+        let modules = self.modules();
+        let ids: Vec<_> = modules.iter().map(|(id, _)| *id).collect();
+        let found = rollcall_store::module::list_whole(tx, &ids)?;
+        self.check_bound(business, &modules, found.iter().map(|module| &module.row))?;
+        let template = ServiceTemplateId(self.template_id);
+        let attributes = rollcall_store::template_attribute::list(tx, business, template)?;
+        let mut portions = self.portions(tx, business, &modules)?;
+        let mut shown = Shown { changes: Changes::new(context.limits.unpaged_rows), made: 0 };
+        let time = context.time_text();
+        for module in found {
+            if let Some((after, _)) = with_values(context, &module, &attributes)? {
+                let states = (Some(module.document.as_str()), Some(after.as_str()));
+                shown.changes.push(EventKind::Module, business, module.row.id.get(), states)?;
+            }
+            for hosts in portions.remove(&module.row.id).unwrap_or_default() {
+                let hosts: Vec<_> = hosts.into_iter().map(HostId).collect();
+                let found = Found::look(tx, business, (module.row.id, template), &hosts)?;
+                let plan = found.plan(context, &time)?;
+                found.show(context, &plan, &mut shown)?;
+            }
+        }
+        Ok(shown.changes.finish())
     }
 }
 
@@ -123,16 +180,16 @@ impl Serve for SynchronizeModules {
         let needed = [("bk_module_ids", !self.module_ids.is_empty()), ("service_template_id", self.template_id != 0)];
         let business = all_set(business, &needed)?;
         check_most("bk_module_ids", "synchronize modules", self.module_ids.len(), MAX_MODULES)?;
-        let template = rollcall_store::service_template::lock_shared(tx, ServiceTemplateId(self.template_id))?;
-        if template.is_none_or(|template| template.business_id != business) {
-            return Err(Fault::absent(Cause::ParamInvalid, "service_template_id", self.template_id).into());
+        let template = ServiceTemplateId(self.template_id);
+        let is_preview = context.preview.is_some();
+        let found = match is_preview {
+            true => rollcall_store::service_template::find(tx, template)?,
+            false => rollcall_store::service_template::lock_shared(tx, template)?,
+        };
+        if found.is_none_or(|template| template.business_id != business) {
+            return Err(Fault::absent(Cause::ParamInvalid, "service_template_id", template).into());
         }
-        let targets = self.parts(tx, business)?;
-        let mut journal = Journal::default();
-        let about = (business, self.template_id);
-        job::submit(context, tx, JobKind::ServiceTemplate, about, targets, &mut journal)?;
-        journal.write(context, tx)?;
-        Ok(Reply::null())
+        if is_preview { self.preview(context, tx, business) } else { self.submit(context, tx, business) }
     }
 }
 
@@ -175,15 +232,7 @@ fn follow_attributes(
     let business_id = granted.business();
     let module = following(rollcall_store::module::lock(tx, module)?, template)?;
     let attributes = rollcall_store::template_attribute::list(tx, business_id, template)?;
-    let record = read_document(&module.document)?;
-    let values = template_attribute::values_of(Model::Module, &attributes);
-    let differing = values.iter().filter(|(field, value)| record.get(field) != Some(*value));
-    let differing: Object = differing.map(|(field, value)| (field.to_owned(), value.clone())).collect();
-    if differing.is_empty() {
-        return Ok(());
-    }
-    let stamp = (context.caller.user.as_str(), context.time_text());
-    let document = module::changed_document(record, &differing, stamp.0, &stamp.1);
+    let Some((document, fields)) = with_values(context, &module, &attributes)? else { return Ok(()) };
     journal.changed(Change {
         kind: EventKind::Module,
         business_id,
@@ -191,10 +240,41 @@ fn follow_attributes(
         name: &module.row.name,
         before: Some(&module.document),
         after: Some(&document),
-        update_fields: Some(&Json::Object(differing).to_string()),
+        update_fields: Some(&fields),
     });
     let changed = WholeModule { document, row: module.row };
     Ok(rollcall_store::module::follow(tx, std::slice::from_ref(&changed))?)
+}
+
+/// The document of a module with the values that its template fixes, and those it did not have, both as JSON text; `None`: it has all.
+fn with_values(
+    context: &Context,
+    module: &WholeModule,
+    attributes: &[TemplateAttribute],
+) -> Result<Option<(String, String)>, StoreError> {
+    let record = read_document(&module.document)?;
+    let values = template_attribute::values_of(Model::Module, attributes);
+    let differing = values.iter().filter(|(field, value)| record.get(field) != Some(*value));
+    let differing: Object = differing.map(|(field, value)| (field.to_owned(), value.clone())).collect();
+    if differing.is_empty() {
+        return Ok(None);
+    }
+    let document = module::changed_document(record, &differing, &context.caller.user, &context.time_text());
+    Ok(Some((document, Json::Object(differing).to_string())))
+}
+
+/// What a synchronization would do, while it is told.
+struct Shown {
+    changes: Changes,
+    /// Records that would be made, so far. Their provisional ids are below zero.
+    made: i64,
+}
+
+impl Shown {
+    fn next_id(&mut self) -> i64 {
+        self.made += 1;
+        -self.made
+    }
 }
 
 /// A process as it is stored.
@@ -236,6 +316,18 @@ impl Found {
         let blueprint = blueprint.ok_or_else(|| Fault::new(Cause::TemplatesDiffer, "service_template_id"))?;
         let instances = rollcall_store::service_instance::lock_bound_on(tx, business, module, hosts)?;
         Self::read(tx, business, module, blueprint, hosts, instances)
+    }
+
+    /// Reads it alone.
+    fn look(
+        tx: &mut dyn Tx,
+        business: BusinessId,
+        (module, template): (ModuleId, ServiceTemplateId),
+        hosts: &[HostId],
+    ) -> Result<Self, OpError> {
+        let instances = rollcall_store::service_instance::list_bound_on(tx, business, module, hosts)?;
+        let templates = rollcall_store::process_template::list(tx, &[template])?;
+        Self::read(tx, business, module, Blueprint::of(template, templates), hosts, instances)
     }
 
     fn read(
@@ -317,6 +409,70 @@ impl Found {
             })
             .collect();
         creation::create(granted, context, tx, &wanted, journal)?;
+        Ok(())
+    }
+
+    /// Tells what was decided.
+    fn show(&self, context: &Context, plan: &Plan, shown: &mut Shown) -> Result<(), OpError> {
+        let (process, instance) = (EventKind::Process, EventKind::ServiceInstance);
+        let ended: HashSet<_> = plan.ended.iter().copied().collect();
+        for gone in self.processes.iter().filter(|process| ended.contains(&process.service_instance_id)) {
+            let document = format!("{{{},{}}}", gone.fixed_fields, gone.extra_fields);
+            shown.changes.push(process, self.business, gone.id.get(), (Some(&document), None))?;
+        }
+        for gone in self.instances.iter().filter(|instance| ended.contains(&instance.id)) {
+            let document = whole_document(&gone.document, gone.labels.as_deref());
+            shown.changes.push(instance, self.business, gone.id.get(), (Some(&document), None))?;
+        }
+        for planned in &plan.instances {
+            for gone in &planned.gone {
+                shown.changes.push(process, self.business, gone.id.get(), (Some(&gone.document), None))?;
+            }
+            for changed in &planned.changed {
+                let after = process::document(&changed.after);
+                let states = (Some(changed.before.as_str()), Some(after.as_str()));
+                shown.changes.push(process, self.business, changed.id.get(), states)?;
+            }
+            let missing = planned.missing.iter().map(|place| self.blueprint.recipe(*place));
+            self.show_made(context, (planned.id, planned.host_id), missing, shown)?;
+        }
+        for host_id in &plan.new_hosts {
+            let id = shown.next_id();
+            let time = context.time_text();
+            let made = NewServiceInstance {
+                id: ServiceInstanceId(id),
+                business_id: self.business,
+                module_id: self.module,
+                host_id: *host_id,
+                service_template_id: self.blueprint.id.get(),
+                name: &self.blueprint.name_on(self.host(*host_id)),
+                user: &context.caller.user,
+                time: &time,
+            };
+            let document = whole_document(&made.document(), None);
+            shown.changes.push(instance, self.business, id, (None, Some(&document)))?;
+            let recipes = self.blueprint.recipes();
+            self.show_made(context, (ServiceInstanceId(id), *host_id), recipes.into_iter(), shown)?;
+        }
+        Ok(())
+    }
+
+    /// Tells of processes that an instance would get.
+    fn show_made<'a>(
+        &self,
+        context: &Context,
+        (service_instance_id, host_id): (ServiceInstanceId, HostId),
+        recipes: impl Iterator<Item = Recipe<'a>>,
+        shown: &mut Shown,
+    ) -> Result<(), OpError> {
+        let (business_id, time) = (self.business, context.time_text());
+        let (host, user) = (self.host(host_id), context.caller.user.as_str());
+        let at = Placement { business_id, service_instance_id, host_id, host, time: &time, user };
+        for recipe in recipes {
+            let id = shown.next_id();
+            let document = process::document(&recipe.draft.place(ProcessId(id), &at));
+            shown.changes.push(EventKind::Process, business_id, id, (None, Some(&document)))?;
+        }
         Ok(())
     }
 

@@ -336,7 +336,8 @@ pub fn operations() -> Vec<Operation> {
         .at(Method::Put, "/update/proc/service_instance/sync")
         .at_backend()
         .needs(Action::EditServiceInstance)
-        .starts_jobs(),
+        .starts_jobs()
+        .previews_by_reading(),
         Operation::new::<synchronization::ListSynchronizations>(
             "list_service_template_sync_status",
             "How the last synchronizations of modules went, and whether they need another one",

@@ -105,6 +105,7 @@ impl Means {
             zone: self.zone.clone(),
             limits: Limits::default(),
             english: true,
+            preview: None,
         }
     }
 }
