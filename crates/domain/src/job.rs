@@ -4,6 +4,9 @@ use crate::json::{JsonWriter, Schema};
 
 /// The most process templates times hosts that one part of a job covers, unless one host alone has more.
 const ROWS_A_PART: usize = 1000;
+/// How long a new job is left alone, in milliseconds. Who asks twice by mistake is still refused then, and who looks at once finds what
+/// clients of the original find.
+pub const GRACE_MS: i64 = 300;
 /// The most characters of a reason that a caller gives.
 pub const MAX_REASON: usize = 256;
 

@@ -6,12 +6,15 @@ use crate::language::Language;
 use crate::state::State;
 use rollcall_app::OpError;
 use rollcall_app::job::runner::{Explained, Means, Runner, Step};
+use rollcall_domain::job::GRACE_MS;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How often jobs of other servers are looked for.
 const POLL: Duration = Duration::from_secs(1);
+/// A little longer than new jobs are left alone.
+const GRACE: Duration = Duration::from_millis(GRACE_MS.unsigned_abs() + 20);
 /// How long a runner waits when the store cannot go on.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often jobs that ended long ago are looked for.
@@ -22,6 +25,12 @@ pub(crate) fn explain(error: &OpError) -> Explained {
     let words = |language| Outcome::of_error(error, false, language);
     let (english, chinese) = (words(Language::English), words(Language::Chinese));
     Explained { code: english.code, english: english.message, chinese: chinese.message }
+}
+
+/// A request has asked for jobs, and they may be begun.
+async fn asked(state: &State) {
+    state.jobs_asked.notified().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 /// Does jobs until `stopped` says so; the part that is being done is finished first.
@@ -58,7 +67,7 @@ pub(crate) async fn run(state: Arc<State>, mut stopped: watch::Receiver<bool>) {
         }
         tokio::select! {
             _ = stopped.changed() => {}
-            () = state.jobs_asked.notified(), if !failing => {}
+            () = asked(&state), if !failing => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

@@ -4,13 +4,13 @@
 
 use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, JobId};
-use rollcall_domain::job::{JobKind, JobStatus};
+use rollcall_domain::job::{GRACE_MS, JobKind, JobStatus};
 use rollcall_domain::moment::Moment;
 
 crate::statements! {
     INSERT for many = "INSERT INTO job (id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code,
         request_id, created_ms, changed_ms, reason, holder, lease_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '', 0)";
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '', $14)";
     INSERT_PART for many = "INSERT INTO job_part (job_id, number, status, content) VALUES ($1, $2, $3, $4)";
     /// Served by `job_unfinished`.
     LIST_UNFINISHED = "SELECT target_id FROM job WHERE kind = $1 AND target_id {in $2} AND status < 3 ORDER BY target_id";
@@ -124,7 +124,7 @@ fn ids_of(jobs: &[JobId]) -> Vec<i64> {
 
 /// Stores jobs with their parts. A target that has a job which is not ended is refused by an index.
 pub fn insert(tx: &mut dyn Tx, jobs: &[NewJob]) -> Result<(), StoreError> {
-    let (mut params, mut parts) = (Vec::with_capacity(jobs.len() * 13), Vec::new());
+    let (mut params, mut parts) = (Vec::with_capacity(jobs.len() * 14), Vec::new());
     for NewJob { job, parts: contents } in jobs {
         params.extend([
             Param::Int(job.id.get()),
@@ -140,6 +140,7 @@ pub fn insert(tx: &mut dyn Tx, jobs: &[NewJob]) -> Result<(), StoreError> {
             job.created.unix_ms().into(),
             job.changed.unix_ms().into(),
             (&job.reason).into(),
+            (job.created.unix_ms() + GRACE_MS).into(),
         ]);
         for (content, number) in contents.iter().zip(1..) {
             parts.extend([
@@ -150,7 +151,7 @@ pub fn insert(tx: &mut dyn Tx, jobs: &[NewJob]) -> Result<(), StoreError> {
             ]);
         }
     }
-    tx.execute_many(INSERT, 13, &params)?;
+    tx.execute_many(INSERT, 14, &params)?;
     tx.execute_many(INSERT_PART, 4, &parts)
 }
 
