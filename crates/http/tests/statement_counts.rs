@@ -591,6 +591,39 @@ fn no_operation_is_left_out() {
     assert_eq!(counted, all);
 }
 
+/// Every write can be tried: it answers its changes and leaves nothing behind, whatever it is about.
+#[test]
+fn each_write_can_be_tried_without_effect() {
+    let writes: BTreeSet<_> = rollcall_app::table::operations()
+        .iter()
+        .filter(|operation| operation.weight == rollcall_app::Weight::Write)
+        .map(|operation| operation.name)
+        .collect();
+    let mut tried = BTreeSet::new();
+    for case in CASES.iter().filter(|case| writes.contains(case.operation)) {
+        // Each operation once, on a store of its own: the bodies of all cases begin with the same names.
+        if !tried.insert(case.operation) {
+            continue;
+        }
+        let app = TestApp::with().settings(|settings| (settings.dev, settings.jobs.run) = (true, false));
+        let app = app.administrator(USER).start();
+        let mut body = (case.body)(&app, case.sizes[0]);
+        body["dry_run"] = json!(true);
+        let state = || {
+            let rows = rollcall_store::copy::TABLES.iter().map(|table| (table.name, app.number(table.count)));
+            (
+                rows.collect::<Vec<_>>(),
+                app.documents("SELECT '{' || fixed_fields || ',' || extra_fields || '}' FROM process"),
+            )
+        };
+        let before = state();
+        let told = app.call(case.operation, body).data();
+        assert_eq!(told["dry_run"], true, "{}: {told}", case.operation);
+        assert_eq!(state(), before, "{}", case.operation);
+    }
+    assert_eq!(tried, writes);
+}
+
 /// The modules that follow a template.
 fn modules_of(app: &TestApp, business: i64, template: i64) -> Vec<Value> {
     let path = format!("/module/bk_biz_id/{business}/service_template_id/{template}");

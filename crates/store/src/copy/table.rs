@@ -27,7 +27,8 @@ pub struct Table {
     /// Answers the first rows behind a key: `$1` … are its values, the last parameter is the most rows.
     pub read: &'static str,
     pub(super) insert: &'static str,
-    pub(super) count: &'static str,
+    /// Answers how many rows there are.
+    pub count: &'static str,
 }
 
 /// Declares tables: the key, where rows are read from, and the columns.
