@@ -1,6 +1,6 @@
 //! How processes follow their template (`templates` 9, 10.2). Three functions say it all: what a new process begins with, what a caller may
 //! make of it, and what becomes of it when the template has changed. The difference between a process and its template is what the
-//! last one would change, nothing else.
+//! last one would change, nothing else. A fourth takes one part of the last ahead: what becomes of it when its host got other addresses.
 
 use super::{Property, plain_fields};
 use crate::bind_info::{
@@ -123,9 +123,44 @@ impl Property {
         if differences.is_empty() {
             return None;
         }
-        let becomes: HashMap<_, _> = differences.iter().map(|found| (found.place, &found.becomes)).collect();
-        let value = |place: usize| becomes.get(&place).copied().unwrap_or_else(|| stored.value(place));
-        Some(stored.rewritten(stamp, &Default::default(), value, |place, out| _ = out.value(value(place))))
+        Some(become_so(stored, stamp, &differences))
+    }
+
+    /// The process after its host got other addresses, and how its rows differ from before (`templates` 7.4): each row whose address is
+    /// locked to the first one of a kind says that one, if it is another than before. Rows are known by their ids, not by their places.
+    /// Whatever else the template wants is left to a synchronization. `None`: the rows stay as they are.
+    pub fn readdress(
+        &self,
+        stored: &StoredProcess,
+        stamp: UpdateStamp<'_>,
+        before: &HostAddresses,
+        after: &HostAddresses,
+    ) -> Option<(Difference, NewProcess)> {
+        let moved = self.bind.rows.iter().filter_map(|row| {
+            let which = row.locked_address()?;
+            (before.first(which) != after.first(which)).then(|| (row.row_id, after.first(which)))
+        });
+        let moved: HashMap<_, _> = moved.collect();
+        if moved.is_empty() {
+            return None;
+        }
+        let place = super::place_of(super::bind::FIELD);
+        let is = stored.value(place);
+        let mut rows = is.as_list()?.to_vec();
+        for row in &mut rows {
+            let Json::Object(row) = row else { continue };
+            let id = bind_info::cells(row)[ROW_ID].as_int();
+            if let Some(address) = id.and_then(|id| moved.get(&id)) {
+                row.insert(bind_info::IP, (*address).into());
+            }
+        }
+        let becomes = Json::List(rows);
+        if becomes == *is {
+            return None;
+        }
+        let difference = Difference { place, field: super::bind::FIELD, is: is.clone(), becomes };
+        let process = become_so(stored, stamp, std::slice::from_ref(&difference));
+        Some((difference, process))
     }
 
     /// Where a process is not as its template wants it, in the order of the fields.
@@ -200,6 +235,13 @@ impl Property {
         }
         merged
     }
+}
+
+/// The process without its differences.
+fn become_so(stored: &StoredProcess, stamp: UpdateStamp<'_>, differences: &[Difference]) -> NewProcess {
+    let becomes: HashMap<_, _> = differences.iter().map(|found| (found.place, &found.becomes)).collect();
+    let value = |place: usize| becomes.get(&place).copied().unwrap_or_else(|| stored.value(place));
+    stored.rewritten(stamp, &Default::default(), value, |place, out| _ = out.value(value(place)))
 }
 
 /// A process without rows keeps its null or its empty list.
