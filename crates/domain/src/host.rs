@@ -107,12 +107,6 @@ pub fn schema() -> Schema {
     row_schema(Model::Host, [("bk_host_id", Schema::Integer)])
 }
 
-/// The attributes that differ, for the audit of a change.
-pub fn changed_fields(before: &Object, after: &Object) -> Object {
-    let changed = after.iter().filter(|(key, value)| before.get(key) != Some(value));
-    changed.map(|(key, value)| (key.to_owned(), value.clone())).collect()
-}
-
 /// The most hosts one call changes.
 pub const MAX_CHANGED: usize = 1000;
 
@@ -426,7 +420,7 @@ mod tests {
         let stored = state().hosts[&HostId(1)].document.clone();
         let wanted = |text: &str| Object::from_iter([("bk_comment".to_owned(), Json::from(text))]);
         assert_eq!(changed(&stored, &wanted("")), None);
-        assert_eq!(changed(&stored, &wanted("c")).map(|after| changed_fields(&stored, &after)), Some(wanted("c")));
+        assert_eq!(changed(&stored, &wanted("c")).map(|after| record::changed_fields(&stored, &after)), Some(wanted("c")));
     }
 
     #[test]

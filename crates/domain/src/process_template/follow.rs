@@ -126,6 +126,23 @@ impl Property {
         Some(become_so(stored, stamp, &differences))
     }
 
+    /// The ids of the rows that are locked to an address which is another than before, with that address.
+    fn moved_rows<'a>(
+        &'a self,
+        before: &'a HostAddresses,
+        after: &'a HostAddresses,
+    ) -> impl Iterator<Item = (i64, &'a str)> {
+        self.bind.rows.iter().filter_map(|row| {
+            let which = row.locked_address()?;
+            (before.first(which) != after.first(which)).then(|| (row.row_id, after.first(which)))
+        })
+    }
+
+    /// Whether [`Self::readdress`] may change a process.
+    pub fn is_bound_to_other(&self, before: &HostAddresses, after: &HostAddresses) -> bool {
+        self.moved_rows(before, after).next().is_some()
+    }
+
     /// The process after its host got other addresses, and how its rows differ from before (`templates` 7.4): each row whose address is
     /// locked to the first one of a kind says that one, if it is another than before. Rows are known by their ids, not by their places.
     /// Whatever else the template wants is left to a synchronization. `None`: the rows stay as they are.
@@ -136,11 +153,7 @@ impl Property {
         before: &HostAddresses,
         after: &HostAddresses,
     ) -> Option<(Difference, NewProcess)> {
-        let moved = self.bind.rows.iter().filter_map(|row| {
-            let which = row.locked_address()?;
-            (before.first(which) != after.first(which)).then(|| (row.row_id, after.first(which)))
-        });
-        let moved: HashMap<_, _> = moved.collect();
+        let moved: HashMap<_, _> = self.moved_rows(before, after).collect();
         if moved.is_empty() {
             return None;
         }

@@ -569,6 +569,7 @@ proptest! {
             count += usize::from(is != was);
         }
         prop_assert_eq!(new.is_some(), count > 0);
+        prop_assert!(count == 0 || template.is_bound_to_other(&host, &moved));
         for (place, (name, _)) in FIELDS.iter().enumerate() {
             let may_change = matches!(*name, "bind_info" | "last_time");
             prop_assert!(may_change || process.value(place) == changed.value(place), "{}", name);
