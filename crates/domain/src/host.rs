@@ -420,7 +420,10 @@ mod tests {
         let stored = state().hosts[&HostId(1)].document.clone();
         let wanted = |text: &str| Object::from_iter([("bk_comment".to_owned(), Json::from(text))]);
         assert_eq!(changed(&stored, &wanted("")), None);
-        assert_eq!(changed(&stored, &wanted("c")).map(|after| record::changed_fields(&stored, &after)), Some(wanted("c")));
+        assert_eq!(
+            changed(&stored, &wanted("c")).map(|after| record::changed_fields(&stored, &after)),
+            Some(wanted("c"))
+        );
     }
 
     #[test]

@@ -378,14 +378,18 @@ mod tests {
             let (stored, fixed) = (stored(template), object(r#"{"operator":"tom","bk_module_type":"2"}"#));
             let fixed = if template == 0 { Object::new() } else { fixed };
             let found = read_change(&object(given), &stored, &fixed);
-            let found = found.map(|after| Json::Object(record::changed_fields(&stored, &after)).to_string()).map_err(|faults| {
-                faults.into_iter().map(|fault| (fault.cause, fault.path.to_string())).collect::<Vec<_>>()
-            });
+            let found = found.map(|after| Json::Object(record::changed_fields(&stored, &after)).to_string()).map_err(
+                |faults| faults.into_iter().map(|fault| (fault.cause, fault.path.to_string())).collect::<Vec<_>>(),
+            );
             let want = want.map(str::to_owned);
             let want = want.map_err(|want| want.iter().map(|(cause, path)| (*cause, (*path).to_owned())).collect());
             assert_eq!(found, want, "{given}");
         };
-        check(0, r#"{"bk_module_name":" n ","operator":"eve","x":1}"#, Ok(r#"{"bk_module_name":"n","operator":"eve"}"#));
+        check(
+            0,
+            r#"{"bk_module_name":" n ","operator":"eve","x":1}"#,
+            Ok(r#"{"bk_module_name":"n","operator":"eve"}"#),
+        );
         check(0, r#"{"service_category_id":4}"#, Ok(r#"{"service_category_id":4}"#));
         // What is the operation's, or stays as it is, changes nothing.
         let kept = r#"{"bk_module_name":"m","service_template_id":0,"set_template_id":0,"service_category_id":2,"bk_set_id":9,

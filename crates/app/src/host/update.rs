@@ -184,8 +184,9 @@ impl Serve for UpdateHostsEach {
         check_most("update", "update hosts", self.entries().len(), MAX_CHANGED)?;
         let wanted = checked(&self.wanted, || self.wanted())?;
         let wishes = self.entries().iter().zip(&wanted).enumerate();
-        let wishes: Vec<_> =
-            wishes.map(|(i, (entry, wanted))| Wish { id: HostId(entry.id), at: entry_at(i).field(ID), wanted }).collect();
+        let wishes: Vec<_> = wishes
+            .map(|(i, (entry, wanted))| Wish { id: HostId(entry.id), at: entry_at(i).field(ID), wanted })
+            .collect();
         rights.change(context, tx, &wishes)
     }
 }
