@@ -125,7 +125,7 @@ crate::statements! {
     LOCK_BOUND = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_bound}
         WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 ORDER BY id {for update}";
     /// Served by `service_instance_host`.
-    LOCK_BOUND_ON_HOSTS = "SELECT id, module_id, host_id, name, document, labels FROM service_instance
+    LOCK_BOUND_ON_HOSTS = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_host}
         WHERE business_id = $1 AND host_id {in $2} AND service_template_id > 0 ORDER BY id {for update}";
     /// Served by `service_instance_bound`.
     COUNT_BOUND = "SELECT module_id, count(*) FROM service_instance {index service_instance_bound}
