@@ -477,9 +477,8 @@ const CASES: &[Case] = &[
     }),
     case("batch_update_host", "hosts whose processes follow", [9, 12], [1, 20], |app, count| {
         let following = Following::bound_to_addresses(app, count);
-        let hosts = following.place.hosts.iter();
-        let changes =
-            hosts.map(|id| json!({"bk_host_id": id, "properties": {"bk_host_outerip": address(*id as usize)}}));
+        let hosts = following.place.hosts.iter().enumerate();
+        let changes = hosts.map(|(i, id)| json!({"bk_host_id": id, "properties": {"bk_host_outerip": address(i)}}));
         json!({"update": changes.collect::<Vec<_>>()})
     }),
     case("add_host_to_resource", "hosts whose processes follow", [15, 18], [1, 20], |app, count| {
