@@ -615,3 +615,77 @@ impl Serve for GetInternalModules {
         Ok(Reply(out.finish()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Access;
+    use crate::calls::{Calls, object};
+    use crate::{Caller, Limits};
+    use rollcall_domain::moment::{Moment, Zone};
+    use rollcall_store::sqlite::{Options, Sqlite};
+    use rollcall_store::{Store, TimeLimits};
+    use std::sync::Arc;
+
+    fn context() -> Context {
+        let caller =
+            Caller { user: "ops".into(), verified: true, app_code: String::new(), request_id: "test".to_owned() };
+        let zone = Arc::new(Zone::named(Zone::DEFAULT_NAME).unwrap());
+        let (access, limits) = (Access::unlimited("ops"), Limits::default());
+        Context { caller, now: Moment(1_795_226_400_000), zone, access, limits, english: true }
+    }
+
+    /// What no operation does by itself: several modules at once, as a synchronization of their set would.
+    #[test]
+    fn names_are_swapped_and_several_modules_go_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Sqlite::open(Options::new(folder.path().join("test.sqlite"))).unwrap();
+        let store = Store::new(Arc::new(engine), TimeLimits::default());
+        let done = store.write_blocking(|tx| {
+            let (context, operations) = (context(), crate::table::operations());
+            crate::built_in::install(tx, &context.zone, context.now)?;
+            let mut calls = Calls::new(&operations, &context, tx);
+            let business = calls.business("shop")?;
+            let set = calls.set(business, "north", &[])?;
+            let mut modules = Vec::new();
+            for name in ["a", "b", "c"] {
+                let fields = [("bk_biz_id", business), ("bk_set_id", set), ("bk_parent_id", set)];
+                let fields = fields.into_iter().map(|(field, id)| (field, Json::Int(id)));
+                let fields = object(fields.chain([("bk_module_name", name.into())]));
+                modules.push(ModuleId(calls.make("create_module", fields, "bk_module_id")?));
+            }
+            let granted: Granted<right::EditTopology> = context.access.require(BusinessId(business))?;
+            let rename = |tx: &mut dyn Tx, names: &[&str]| {
+                let mut changes = Vec::new();
+                for (id, name) in modules.iter().zip(names) {
+                    let module = rollcall_store::module::lock(tx, *id)?.unwrap();
+                    let before = read_document(&module.document)?;
+                    changes.push(Changing { after: module::renamed(&before, name), before, module });
+                }
+                let mut journal = Journal::default();
+                change(&granted, &context, tx, changes, &mut journal)?;
+                Ok::<_, OpError>(journal.write(&context, tx)?)
+            };
+            let names = |tx: &mut dyn Tx| -> Result<Vec<String>, StoreError> {
+                let modules = rollcall_store::module::list(tx, &modules)?;
+                Ok(modules.into_iter().map(|module| module.name).collect())
+            };
+            rename(tx, &["b", "a"])?;
+            assert_eq!(names(tx)?, ["b", "a", "c"]);
+            rename(tx, &["a", "c", "b"])?;
+            assert_eq!(names(tx)?, ["a", "c", "b"]);
+            for taken in [&["b"][..], &["x", "x"], &["b", "x"]] {
+                assert!(matches!(rename(tx, taken), Err(OpError::Failed(_))), "{taken:?}");
+            }
+            assert_eq!(names(tx)?, ["a", "c", "b"]);
+            let all = rollcall_store::module::list_whole(tx, &modules)?;
+            let mut journal = Journal::default();
+            remove(&granted, tx, &all, &mut journal)?;
+            journal.write(&context, tx)?;
+            assert_eq!(names(tx)?, [""; 0]);
+            assert_eq!(rollcall_store::check::run(tx, &mut |_| {})?, vec![]);
+            Ok::<_, OpError>(())
+        });
+        done.unwrap();
+    }
+}
