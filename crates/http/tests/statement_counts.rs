@@ -430,6 +430,41 @@ const CASES: &[Case] = &[
         let (business, template) = with_followers(app, count);
         json!({"bk_biz_id": business, "is_partial": true, "service_template_ids": [template]})
     }),
+    case("sync_service_template_to_service_instance", "modules", [10, 12], [1, 20], |app, count| {
+        let (business, template) = with_followers(app, count);
+        json!({"bk_biz_id": business, "service_template_id": template,
+            "bk_module_ids": modules_of(app, business, template)})
+    }),
+    case("sync_service_template_to_service_instance", "a preview of instances", [10, 10], [1, 20], |app, count| {
+        let following = Following::joined(app, 2, count);
+        let mut asked = following.asked();
+        asked["bk_module_ids"] = json!([following.place.module]);
+        asked["dry_run"] = json!(true);
+        asked
+    }),
+    case("list_service_template_sync_status", "modules", [8, 8], [1, 20], |app, count| {
+        let (business, template) = with_jobs(app, count);
+        json!({"bk_biz_id": business, "service_template_id": template,
+            "bk_module_ids": modules_of(app, business, template)})
+    }),
+    case(
+        "post_findmany_sync_job_bk_biz_id",
+        "jobs",
+        [3, 3],
+        [1, 20],
+        |app, count| json!({"bk_biz_id": with_jobs(app, count).0}),
+    ),
+    case("put_update_sync_job_cancel", "jobs", [4, 6], [1, 20], |app, count| {
+        let business = with_jobs(app, count).0;
+        json!({"bk_biz_id": business, "job_ids": jobs_of(app, business)})
+    }),
+    case("put_update_sync_job_retry", "jobs", [6, 8], [1, 20], |app, count| {
+        let business = with_jobs(app, count).0;
+        let jobs = jobs_of(app, business);
+        let body = json!({"bk_biz_id": business, "job_ids": jobs});
+        app.native("PUT", "/update/sync_job/cancel", body.clone()).data();
+        body
+    }),
     case("put_update_proc_service_template_attribute", "attributes", [5, 7], [1, 3], |app, count| {
         let (business, template) = with_attributes(app, count);
         json!({"bk_biz_id": business, "id": template, "attributes": attributes(count, "2")})
@@ -529,7 +564,9 @@ const CASES: &[Case] = &[
 fn asked(case: &Case, size: usize) -> Vec<Asked> {
     let counting = Arc::new(OnceLock::new());
     let given = counting.clone();
-    let app = TestApp::with().settings(|settings| settings.dev = true).administrator(USER).engine(move |engine| {
+    // Jobs would ask for statements of their own beside the calls.
+    let app = TestApp::with().settings(|settings| (settings.dev, settings.jobs.run) = (true, false));
+    let app = app.administrator(USER).engine(move |engine| {
         let translate = on_engine(for_sqlite as fn(&str) -> String, for_postgres);
         given.get_or_init(|| Arc::new(CountingEngine::new(engine, translate))).clone()
     });
@@ -585,6 +622,27 @@ fn no_operation_is_left_out() {
     let counted: BTreeSet<_> = CASES.iter().map(|case| case.operation).collect();
     let all: BTreeSet<_> = rollcall_app::table::operations().iter().map(|operation| operation.name).collect();
     assert_eq!(counted, all);
+}
+
+/// The modules that follow a template.
+fn modules_of(app: &TestApp, business: i64, template: i64) -> Vec<Value> {
+    let path = format!("/module/bk_biz_id/{business}/service_template_id/{template}");
+    let listed = app.post(&path, json!({})).data();
+    listed["info"].as_array().unwrap().iter().map(|module| module["bk_module_id"].clone()).collect()
+}
+
+/// A business and a template with as many modules, each with a job.
+fn with_jobs(app: &TestApp, count: usize) -> (i64, i64) {
+    let (business, template) = with_followers(app, count);
+    let body = json!({"bk_biz_id": business, "service_template_id": template,
+        "bk_module_ids": modules_of(app, business, template)});
+    app.native("PUT", "/update/proc/service_instance/sync", body).data();
+    (business, template)
+}
+
+fn jobs_of(app: &TestApp, business: i64) -> Vec<Value> {
+    let listed = app.post(&format!("/findmany/sync_job/bk_biz_id/{business}"), json!({})).data();
+    listed["info"].as_array().unwrap().iter().map(|job| job["job_id"].clone()).collect()
 }
 
 fn business(app: &TestApp, name: &str) -> i64 {

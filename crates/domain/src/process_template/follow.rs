@@ -120,10 +120,7 @@ impl Property {
     /// The process when it follows the template as that is now; `None`: it does already.
     pub fn follow(&self, stored: &StoredProcess, stamp: UpdateStamp<'_>, host: &HostAddresses) -> Option<NewProcess> {
         let differences = self.differences(stored, host);
-        if differences.is_empty() {
-            return None;
-        }
-        Some(become_so(stored, stamp, &differences))
+        if differences.is_empty() { None } else { Some(adopt(stored, &differences, stamp)) }
     }
 
     /// The ids of the rows that are locked to an address which is another than before, with that address.
@@ -172,7 +169,7 @@ impl Property {
             return None;
         }
         let difference = Difference { place, field: super::bind::FIELD, is: is.clone(), becomes };
-        let process = become_so(stored, stamp, std::slice::from_ref(&difference));
+        let process = adopt(stored, std::slice::from_ref(&difference), stamp);
         Some((difference, process))
     }
 
@@ -250,8 +247,8 @@ impl Property {
     }
 }
 
-/// The process without its differences.
-fn become_so(stored: &StoredProcess, stamp: UpdateStamp<'_>, differences: &[Difference]) -> NewProcess {
+/// The process when these differences have gone.
+pub fn adopt(stored: &StoredProcess, differences: &[Difference], stamp: UpdateStamp<'_>) -> NewProcess {
     let becomes: HashMap<_, _> = differences.iter().map(|found| (found.place, &found.becomes)).collect();
     let value = |place: usize| becomes.get(&place).copied().unwrap_or_else(|| stored.value(place));
     stored.rewritten(stamp, &Default::default(), value, |place, out| _ = out.value(value(place)))

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
+pub mod templated;
+
 use rollcall_app::access::{Action, Scope};
 use rollcall_app::directory;
 use rollcall_app::secret::Secret;
@@ -162,7 +164,7 @@ pub fn on_engine<T>(sqlite: T, postgres: T) -> T {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' clock")]
-fn now() -> Moment {
+pub fn now() -> Moment {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Moment(since.as_millis().try_into().unwrap())
 }
