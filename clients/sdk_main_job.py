@@ -189,6 +189,35 @@ def test_hosts(cc, estate):
     assert (one["count"], [row["bk_host_innerip"] for row in one["info"]]) == (2, ["10.9.0.2"])
 
 
+def test_modules_change_and_go(cc, estate):
+    place = {"bk_biz_id": estate["biz"], "bk_set_id": estate["set"]}
+    record = {"bk_module_name": "cache", "bk_parent_id": estate["set"]}
+    module = data_of(cc.create_module({**place, "data": record}))["bk_module_id"]
+    ids = {**place, "bk_module_id": module}
+    assert data_of(cc.update_module({**ids, "data": {"bk_module_name": "redis", "operator": USER}})) is None
+    found = data_of(cc.search_module({**place, "condition": {"bk_module_id": module}}))["info"]
+    assert [(row["bk_module_name"], row["operator"]) for row in found] == [("redis", USER)]
+    refusal_of(cc.update_module({**ids, "data": {"bk_module_name": "web"}}), 1199014)
+    refusal_of(cc.delete_module({**place, "bk_module_id": estate["web"]}), 1101030)
+    assert data_of(cc.delete_module(ids)) is None
+    refusal_of(cc.delete_module(ids), 1199019)
+
+
+def test_hosts_change(cc, estate):
+    hosts = estate["hosts"]
+    assert data_of(cc.update_host({"bk_host_id": hosts, "data": {"bk_comment": "rack 7"}})) is None
+    assert data_of(cc.update_host({"bk_host_id": ",".join(map(str, hosts)), "data": {"operator": USER}})) is None
+    changes = [{"bk_host_id": hosts[1], "properties": {"bk_comment": "rack 8", "bk_host_innerip": "10.9.9.9"}}]
+    assert data_of(cc.batch_update_host({"update": changes})) is None
+    fields = ["bk_comment", "operator", "bk_host_innerip"]
+    listed = data_of(cc.list_biz_hosts({"bk_biz_id": estate["biz"], "fields": fields, "page": {"limit": 2}}))["info"]
+    assert [tuple(row[field] for field in fields) for row in listed] == [
+        ("rack 7", USER, "10.9.0.1"),
+        ("rack 8", USER, "10.9.0.2"),
+    ]
+    assert "99999" in refusal_of(cc.update_host({"bk_host_id": [99999], "data": {"bk_comment": "x"}}), 1199011)
+
+
 def test_hosts_come_from_the_pool_and_go_to_idle(cc, estate):
     hosts = {"bk_host_innerip": "10.9.0.3", "bk_cloud_id": 0}
     again = data_of(cc.add_host_to_resource({"host_info": {"0": hosts}}))

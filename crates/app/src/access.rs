@@ -60,12 +60,18 @@ actions! {
     DeleteServiceTemplate = "delete_biz_service_template", "服务模板删除", "Delete Service Template", [ServiceTemplate];
     /// Make sets and modules.
     CreateTopology = "create_biz_topology", "业务拓扑新建", "Create Business Topo", [Business];
+    /// Change sets and modules.
+    EditTopology = "edit_biz_topology", "业务拓扑编辑", "Edit Business Topo", [Business];
+    /// Remove sets and modules.
+    DeleteTopology = "delete_biz_topology", "业务拓扑删除", "Delete Business Topo", [Business];
     /// Add hosts to a business, change its hosts.
     EditBusinessHost = "edit_biz_host", "业务主机编辑", "Edit Business Hosts", [Host];
     /// Put hosts of the pool into a business.
     AssignHostToBusiness = "assign_host_to_biz", "主机池主机分配到业务", "Assigned Pool Hosts To Business", [PoolHostDirectory, Business];
     /// Add hosts to the pool.
     CreatePoolHost = "create_resource_pool_host", "主机池主机创建", "Create Pool Hosts", [PoolDirectory];
+    /// Change the hosts of the pool.
+    EditPoolHost = "edit_resource_pool_host", "主机池主机编辑", "Edit Pool Hosts", [Host];
     /// See the hosts of a business.
     FindBusinessResource = "find_business_resource", "业务访问", "View Business Resource", [Business];
     /// See that a business exists.

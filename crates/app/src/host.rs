@@ -1,6 +1,11 @@
-//! Hosts: add_host_to_resource, add_host_to_business_idle, list_biz_hosts (`topology` 9.2 to 9.4).
+//! Hosts: add_host_to_resource, add_host_to_business_idle, list_biz_hosts (`topology` 9.2 to 9.4); changes of hosts stand in the file
+//! below.
 
-use crate::access::{Granted, Right, right};
+mod update;
+
+pub use update::{UpdateHosts, UpdateHostsEach};
+
+use crate::access::{Granted, right};
 use crate::journal::Journal;
 use crate::listing::Listing;
 use crate::operation::Serve;
@@ -17,11 +22,12 @@ use rollcall_domain::page::{MAX_LIMIT, PageIn};
 use rollcall_domain::{record, wire_input};
 use rollcall_store::audit::AuditRow;
 use rollcall_store::event::EventKind;
-use rollcall_store::host::{self as store, HostFilter, HostRow, HostUpdate, Joining};
+use rollcall_store::host::{self as store, HostFilter, HostRow, Joining};
 use rollcall_store::module::ModuleRow;
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::{StoreError, Tx};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use update::{ChangedHost, ChangesHosts};
 
 wire_input! {
     /// What add_host_to_resource takes.
@@ -296,15 +302,15 @@ fn addresses_of(host: &Object) -> HostAddresses {
     }
 }
 
-/// A right that lets its holder add hosts.
-trait AddsHosts: Right {}
+/// A right that lets its holder add hosts, and change those that are there already.
+trait AddsHosts: ChangesHosts {}
 impl AddsHosts for right::CreatePoolHost {}
 impl AddsHosts for right::EditBusinessHost {}
 
 /// Stores new hosts in the idle module and changed ones where they are. Answers the ids in the order of the changes.
 #[expect(clippy::too_many_arguments, reason = "the proof, the request, and what was loaded and decided")]
 fn apply<R: AddsHosts>(
-    _: &Granted<R>,
+    granted: &Granted<R>,
     context: &Context,
     tx: &mut dyn Tx,
     idle: &ModuleRow,
@@ -341,26 +347,16 @@ fn apply<R: AddsHosts>(
                 });
                 ids.push(id);
             }
-            HostChange::Update { id, mut after } => {
-                let before = &state.hosts[&id].document;
-                let owner = owners.get(&id).copied().unwrap_or(idle.business_id);
-                let fields = Json::Object(rules::changed_fields(before, &after));
-                record::put(&mut after, record::change_stamps(&time, user));
-                let addresses = addresses_of(&after);
-                let old = Json::Object(before.clone()).to_string();
-                let document = Json::Object(after).to_string();
-                let detail = format!(
-                    "{{\"details\":{{\"pre_data\":{old},\"cur_data\":null,\"update_fields\":{fields}}},\"bk_obj_id\":\"host\"}}"
-                );
-                journal.updated(EventKind::Host, owner, id.get(), old, document.clone());
-                journal.audit(audit_entry(owner, "update", id, addresses.name_prefix(), detail));
-                changed.push(HostUpdate { id, outer_v4: addresses.outer_v4, outer_v6: addresses.outer_v6, document });
+            HostChange::Update { id, after } => {
+                let before = state.hosts[&id].document.clone();
+                let business_id = owners.get(&id).copied().unwrap_or(idle.business_id);
+                changed.push(ChangedHost { id, business_id, before, after });
                 ids.push(id);
             }
         }
     }
     store::insert(tx, &made).map_err(unique_lost)?;
-    store::update(tx, &changed)?;
+    update::apply(granted, context, tx, changed, journal)?;
     let joining: Vec<_> = made
         .iter()
         .map(|host| Joining {

@@ -1,28 +1,28 @@
-//! Modules: create_module, search_module, get_biz_internal_module (`topology` 7.1, 7.4, 8.2).
+//! Modules: create_module, update_module, delete_module, search_module, get_biz_internal_module (`topology` 7.1 to 7.4, 8.2).
 
-use crate::access::right;
+use crate::access::{Granted, Right, right};
 use crate::journal::{Change, InstanceEntry, Journal, Made};
-use crate::listing::{Listing, open_page, read_condition};
-use crate::operation::{Serve, record_input};
+use crate::listing::{Listing, open_page, read_condition, read_document};
+use crate::operation::{Serve, checked, record_input};
 use crate::process_instance::{AuditedStates, audit_detail};
 use crate::request::business_of;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::condition::Condition;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
 use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
-use rollcall_domain::json::{FieldPath, JsonWriter, Object, Schema};
+use rollcall_domain::json::{FieldPath, Json, JsonWriter, Object, Schema};
 use rollcall_domain::model::Model;
 use rollcall_domain::module::{self, Dictated, ModuleDraft, Place};
 use rollcall_domain::page::{Page, PageIn};
 use rollcall_domain::service_instance;
 use rollcall_domain::template_attribute;
 use rollcall_domain::topology::{Birth, ORDINARY};
-use rollcall_domain::wire_input;
+use rollcall_domain::{record, wire_input};
 use rollcall_store::event::EventKind;
-use rollcall_store::module::WholeModule;
+use rollcall_store::module::{ModuleRow, WholeModule};
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::{StoreError, Tx};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 record_input! {
     /// The record of a new module.
@@ -101,7 +101,7 @@ impl Serve for CreateModule {
             }
         };
         if rollcall_store::module::find_named(tx, business_id, set_id, draft.name())?.is_some() {
-            return Err(name_taken(&draft).into());
+            return Err(name_taken(draft.name()).into());
         }
         let time = context.time_text();
         let birth = Birth { time: &time, user: &context.caller.user };
@@ -110,7 +110,7 @@ impl Serve for CreateModule {
         let place = Place { business_id, set_id, category_id, service_template_id, kind: ORDINARY };
         let module = draft.place(id, place, &birth);
         rollcall_store::module::insert(tx, std::slice::from_ref(&module)).map_err(|error| match error {
-            StoreError::Unique(_) => name_taken(&draft).into(),
+            StoreError::Unique(_) => name_taken(draft.name()).into(),
             error => OpError::from(error),
         })?;
         let mut journal = Journal::default();
@@ -141,9 +141,219 @@ fn find_set(tx: &mut dyn Tx, business: BusinessId, id: SetId) -> Result<SetId, O
     Ok(id)
 }
 
-fn name_taken(draft: &ModuleDraft) -> Fault {
-    let value = quoted(draft.name());
+fn name_taken(name: &str) -> Fault {
+    let value = quoted(name);
     Fault::new(Cause::Duplicate, "bk_module_name").because(Reason::Taken { value })
+}
+
+record_input! {
+    /// What a module is to be; what is left out stays.
+    pub struct UpdateModule of changed Module {
+        /// The business of the set.
+        pub business_id: "bk_biz_id",
+        /// The set of the module.
+        pub set_id: "bk_set_id",
+        /// The module.
+        pub module_id: "bk_module_id",
+    }
+}
+
+impl Serve for UpdateModule {
+    fn output() -> Schema {
+        Schema::Null
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business = business_of(self.business_id)?;
+        let granted = context.access.require::<right::EditTopology>(business)?;
+        // A category is locked before the modules of it.
+        let asked = module::named_category(&self.record);
+        let category = match asked {
+            Some(asked) => rollcall_store::service_category::lock_shared(tx, asked)?,
+            None => None,
+        };
+        let module = lock_ordinary(tx, business, SetId(self.set_id), ModuleId(self.module_id))?;
+        let fixed = match module.row.service_template_id {
+            0 => Object::new(),
+            template => {
+                let held = rollcall_store::template_attribute::list(tx, business, ServiceTemplateId(template))?;
+                template_attribute::values_of(Model::Module, &held)
+            }
+        };
+        let before = read_document(&module.document)?;
+        let after = checked(&None, || module::read_change(&self.record, &before, &fixed))?;
+        if let Some(asked) = asked.filter(|asked| *asked != module.row.service_category_id) {
+            module::check_category(asked, category.as_ref(), business)?;
+            if rollcall_store::service_category::has_children(tx, asked)? {
+                return Err(Fault::new(Cause::CategoryNotLeaf, "service_category_id").into());
+            }
+        }
+        let mut journal = Journal::default();
+        change(&granted, context, tx, vec![Changing { module, before, after }], &mut journal)?;
+        journal.write(context, tx)?;
+        Ok(Reply::null())
+    }
+}
+
+wire_input! {
+    /// What delete_module takes.
+    pub struct DeleteModule {
+        /// The business of the set.
+        pub business_id: i64 = "bk_biz_id",
+        /// The set of the module.
+        pub set_id: i64 = "bk_set_id",
+        /// The module; no host may be in it.
+        pub module_id: i64 = "bk_module_id",
+    }
+}
+
+impl Serve for DeleteModule {
+    fn output() -> Schema {
+        Schema::Null
+    }
+
+    fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
+        let business = business_of(self.business_id)?;
+        let granted = context.access.require::<right::DeleteTopology>(business)?;
+        let module = lock_ordinary(tx, business, SetId(self.set_id), ModuleId(self.module_id))?;
+        let set = rollcall_store::set::find(tx, module.row.set_id)?;
+        if set.is_some_and(|set| set.set_template_id != 0) {
+            return Err(Fault::new(Cause::SetOwnedByTemplate, "bk_set_id").into());
+        }
+        let mut journal = Journal::default();
+        remove(&granted, tx, &[module], &mut journal)?;
+        journal.write(context, tx)?;
+        Ok(Reply::null())
+    }
+}
+
+/// An ordinary module of a set, kept as it is until the end of the transaction. One of another business looks absent.
+fn lock_ordinary(tx: &mut dyn Tx, business: BusinessId, set: SetId, id: ModuleId) -> Result<WholeModule, OpError> {
+    let module = rollcall_store::module::lock(tx, id)?;
+    let module = module.filter(|module| (module.row.business_id, module.row.set_id) == (business, set));
+    let module = module.ok_or_else(|| Fault::absent(Cause::NotFound, "bk_module_id", id))?;
+    if module.row.kind != ORDINARY {
+        return Err(Fault::new(Cause::BuiltInProtected, "bk_module_id").into());
+    }
+    Ok(module)
+}
+
+/// A module that is locked, and its record before and after.
+pub(crate) struct Changing {
+    pub(crate) module: WholeModule,
+    pub(crate) before: Object,
+    /// Without other stamps.
+    pub(crate) after: Object,
+}
+
+/// Stores what becomes of modules of a business. Only their names are checked, against all others of their sets; they may be swapped.
+/// What templates have to say in it is the caller's to decide.
+pub(crate) fn change(
+    granted: &Granted<right::EditTopology>,
+    context: &Context,
+    tx: &mut dyn Tx,
+    mut changes: Vec<Changing>,
+    journal: &mut Journal,
+) -> Result<(), OpError> {
+    changes.retain(|change| change.before != change.after);
+    make_way(granted, tx, &changes)?;
+    let (user, time) = (&context.caller.user, context.time_text());
+    let mut changed = Vec::with_capacity(changes.len());
+    for Changing { module, before, mut after } in changes {
+        let fields = Json::Object(record::changed_fields(&before, &after)).to_string();
+        record::put(&mut after, record::change_stamps(&time, user));
+        let (name, service_category_id) = module::keys_of(&after);
+        let document = Json::Object(after).to_string();
+        journal.changed(Change {
+            kind: EventKind::Module,
+            business_id: granted.business(),
+            id: module.row.id.get(),
+            name: &module.row.name,
+            before: Some(&module.document),
+            after: Some(&document),
+            update_fields: Some(&fields),
+        });
+        changed.push(WholeModule { row: ModuleRow { name, service_category_id, ..module.row }, document });
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    rollcall_store::module::update(tx, &changed).map_err(|error| match error {
+        StoreError::Unique(_) => name_taken(&changed[0].row.name).into(),
+        error => error.into(),
+    })
+}
+
+/// Refuses names that other modules have, and lets those go of theirs whose names others of the same call take over: unique rules are
+/// checked row by row.
+fn make_way(granted: &Granted<right::EditTopology>, tx: &mut dyn Tx, changes: &[Changing]) -> Result<(), OpError> {
+    let mut names: HashMap<(SetId, String), ModuleId> = HashMap::new();
+    let mut faults = Vec::new();
+    let mut renamed = HashSet::new();
+    for Changing { module, after, .. } in changes {
+        let (name, _) = module::keys_of(after);
+        if name == module.row.name {
+            continue;
+        }
+        renamed.insert(module.row.id);
+        if names.insert((module.row.set_id, name.clone()), module.row.id).is_some() {
+            faults.push(name_taken(&name));
+        }
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    let sets: HashSet<_> = names.keys().map(|(set, _)| *set).collect();
+    let wanted: HashSet<_> = names.keys().map(|(_, name)| name.as_str()).collect();
+    let (sets, wanted): (Vec<_>, Vec<_>) = (sets.into_iter().collect(), wanted.into_iter().collect());
+    let mut making_way = Vec::new();
+    for held in rollcall_store::module::list_named(tx, granted.business(), &sets, &wanted)? {
+        if renamed.contains(&held.id) {
+            making_way.push(held.id);
+        } else if names.contains_key(&(held.set_id, held.name.clone())) {
+            faults.push(name_taken(&held.name));
+        }
+    }
+    Failure::check(faults)?;
+    if !making_way.is_empty() {
+        rollcall_store::module::make_way(tx, &making_way)?;
+    }
+    Ok(())
+}
+
+/// A right that lets its holder remove modules. Who may change a set has those go that its template does not have.
+pub(crate) trait RemovesModules: Right {}
+impl RemovesModules for right::DeleteTopology {}
+impl RemovesModules for right::EditTopology {}
+
+/// Removes ordinary modules of a business, which are locked: no host joins them meanwhile. None of them may have hosts; then none has
+/// service instances either. What set templates have to say in it is the caller's to decide.
+pub(crate) fn remove<R: RemovesModules>(
+    granted: &Granted<R>,
+    tx: &mut dyn Tx,
+    modules: &[WholeModule],
+    journal: &mut Journal,
+) -> Result<(), OpError> {
+    let ids: Vec<_> = modules.iter().map(|module| module.row.id).collect();
+    let full = rollcall_store::module::list_with_hosts(tx, &ids)?;
+    let full = modules.iter().filter(|module| full.contains(&module.row.id)).map(|module| {
+        let reason = Reason::These { what: module.row.name.clone() };
+        Fault::new(Cause::HasHosts, "bk_module_id").because(reason)
+    });
+    Failure::check(full.collect())?;
+    rollcall_store::module::delete(tx, &ids)?;
+    for WholeModule { row, document } in modules {
+        journal.changed(Change {
+            kind: EventKind::Module,
+            business_id: granted.business(),
+            id: row.id.get(),
+            name: &row.name,
+            before: Some(document),
+            after: None,
+            update_fields: None,
+        });
+    }
+    Ok(())
 }
 
 wire_input! {
@@ -403,5 +613,79 @@ impl Serve for GetInternalModules {
         }
         out.raw("]}");
         Ok(Reply(out.finish()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Access;
+    use crate::calls::{Calls, object};
+    use crate::{Caller, Limits};
+    use rollcall_domain::moment::{Moment, Zone};
+    use rollcall_store::sqlite::{Options, Sqlite};
+    use rollcall_store::{Store, TimeLimits};
+    use std::sync::Arc;
+
+    fn context() -> Context {
+        let caller =
+            Caller { user: "ops".into(), verified: true, app_code: String::new(), request_id: "test".to_owned() };
+        let zone = Arc::new(Zone::named(Zone::DEFAULT_NAME).unwrap());
+        let (access, limits) = (Access::unlimited("ops"), Limits::default());
+        Context { caller, now: Moment(1_795_226_400_000), zone, access, limits, english: true }
+    }
+
+    /// What no operation does by itself: several modules at once, as a synchronization of their set would.
+    #[test]
+    fn names_are_swapped_and_several_modules_go_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Sqlite::open(Options::new(folder.path().join("test.sqlite"))).unwrap();
+        let store = Store::new(Arc::new(engine), TimeLimits::default());
+        let done = store.write_blocking(|tx| {
+            let (context, operations) = (context(), crate::table::operations());
+            crate::built_in::install(tx, &context.zone, context.now)?;
+            let mut calls = Calls::new(&operations, &context, tx);
+            let business = calls.business("shop")?;
+            let set = calls.set(business, "north", &[])?;
+            let mut modules = Vec::new();
+            for name in ["a", "b", "c"] {
+                let fields = [("bk_biz_id", business), ("bk_set_id", set), ("bk_parent_id", set)];
+                let fields = fields.into_iter().map(|(field, id)| (field, Json::Int(id)));
+                let fields = object(fields.chain([("bk_module_name", name.into())]));
+                modules.push(ModuleId(calls.make("create_module", fields, "bk_module_id")?));
+            }
+            let granted: Granted<right::EditTopology> = context.access.require(BusinessId(business))?;
+            let rename = |tx: &mut dyn Tx, names: &[&str]| {
+                let mut changes = Vec::new();
+                for (id, name) in modules.iter().zip(names) {
+                    let module = rollcall_store::module::lock(tx, *id)?.unwrap();
+                    let before = read_document(&module.document)?;
+                    changes.push(Changing { after: module::renamed(&before, name), before, module });
+                }
+                let mut journal = Journal::default();
+                change(&granted, &context, tx, changes, &mut journal)?;
+                Ok::<_, OpError>(journal.write(&context, tx)?)
+            };
+            let names = |tx: &mut dyn Tx| -> Result<Vec<String>, StoreError> {
+                let modules = rollcall_store::module::list(tx, &modules)?;
+                Ok(modules.into_iter().map(|module| module.name).collect())
+            };
+            rename(tx, &["b", "a"])?;
+            assert_eq!(names(tx)?, ["b", "a", "c"]);
+            rename(tx, &["a", "c", "b"])?;
+            assert_eq!(names(tx)?, ["a", "c", "b"]);
+            for taken in [&["b"][..], &["x", "x"], &["b", "x"]] {
+                assert!(matches!(rename(tx, taken), Err(OpError::Failed(_))), "{taken:?}");
+            }
+            assert_eq!(names(tx)?, ["a", "c", "b"]);
+            let all = rollcall_store::module::list_whole(tx, &modules)?;
+            let mut journal = Journal::default();
+            remove(&granted, tx, &all, &mut journal)?;
+            journal.write(&context, tx)?;
+            assert_eq!(names(tx)?, [""; 0]);
+            assert_eq!(rollcall_store::check::run(tx, &mut |_| {})?, vec![]);
+            Ok::<_, OpError>(())
+        });
+        done.unwrap();
     }
 }

@@ -309,9 +309,16 @@ macro_rules! decode_through {
 }
 pub(crate) use decode_through;
 
-/// Declares the input of an operation that takes a free-form record: the ids beside it are numbers, all the rest is the record.
+/// Declares the input of an operation that takes a free-form record, of a new one or `of changed` ones: the ids beside it are numbers,
+/// all the rest is the record.
 macro_rules! record_input {
-    ($(#[doc = $about:literal])* pub struct $name:ident of $model:ident {
+    ($(#[doc = $about:literal])* pub struct $name:ident of changed $model:ident $fields:tt) => {
+        crate::operation::record_input! { @with change_schema; $(#[doc = $about])* pub struct $name of $model $fields }
+    };
+    ($(#[doc = $about:literal])* pub struct $name:ident of $model:ident $fields:tt) => {
+        crate::operation::record_input! { @with input_schema; $(#[doc = $about])* pub struct $name of $model $fields }
+    };
+    (@with $schema:ident; $(#[doc = $about:literal])* pub struct $name:ident of $model:ident {
         $($(#[doc = $doc:literal])* pub $id:ident : $wire:literal,)*
     }) => {
         $(#[doc = $about])*
@@ -338,7 +345,7 @@ macro_rules! record_input {
             }
 
             fn schema() -> rollcall_domain::json::Schema {
-                rollcall_domain::topology::input_schema(rollcall_domain::model::Model::$model, &[$($wire),*])
+                rollcall_domain::topology::$schema(rollcall_domain::model::Model::$model, &[$($wire),*])
             }
         }
     };

@@ -270,7 +270,7 @@ fn follow(
         row.service_category_id = category_id;
         moved.push(WholeModule { row, document });
     }
-    if moved.is_empty() { Ok(()) } else { rollcall_store::module::follow(tx, &moved) }
+    if moved.is_empty() { Ok(()) } else { rollcall_store::module::update(tx, &moved) }
 }
 
 wire_input! {

@@ -243,7 +243,7 @@ fn follow_attributes(
         update_fields: Some(&fields),
     });
     let changed = WholeModule { document, row: module.row };
-    Ok(rollcall_store::module::follow(tx, std::slice::from_ref(&changed))?)
+    Ok(rollcall_store::module::update(tx, std::slice::from_ref(&changed))?)
 }
 
 /// The document of a module with the values that its template fixes, and those it did not have, both as JSON text; `None`: it has all.

@@ -228,6 +228,20 @@ pub fn operations() -> Vec<Operation> {
             .numbers(&["bk_biz_id", "bk_set_id"])
             .esb(EsbForm::Data { ids: &["bk_biz_id", "bk_set_id"] })
             .needs(Action::CreateTopology),
+        Operation::new::<module::UpdateModule>(
+            "update_module",
+            "Change a module; what it has from its service template stays",
+            Weight::Write,
+        )
+        .at(Method::Put, "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}")
+        .numbers(&["bk_biz_id", "bk_set_id", "bk_module_id"])
+        .esb(EsbForm::Data { ids: &["bk_biz_id", "bk_set_id", "bk_module_id"] })
+        .needs(Action::EditTopology),
+        Operation::new::<module::DeleteModule>("delete_module", "Remove a module that no host is in", Weight::Write)
+            .at(Method::Delete, "/module/{bk_biz_id}/{bk_set_id}/{bk_module_id}")
+            .numbers(&["bk_biz_id", "bk_set_id", "bk_module_id"])
+            .esb(EsbForm::Keys { keys: &["bk_biz_id", "bk_set_id", "bk_module_id"], needed: 3 })
+            .needs(Action::DeleteTopology),
         Operation::new::<module::SearchModules>(
             "search_module",
             "Search the modules of a business or of one of its sets",
@@ -550,6 +564,15 @@ pub fn operations() -> Vec<Operation> {
         .post("/hosts/app/{bk_biz_id}/list_hosts")
         .numbers(&["bk_biz_id"])
         .needs(Action::FindBusinessResource),
+        Operation::new::<host::UpdateHosts>("update_host", "Change hosts, all in the same way", Weight::Write)
+            .at(Method::Put, "/hosts/batch")
+            .esb(EsbForm::Data { ids: &["bk_host_id"] })
+            .needs(Action::EditBusinessHost)
+            .needs(Action::EditPoolHost),
+        Operation::new::<host::UpdateHostsEach>("batch_update_host", "Change hosts, each in its way", Weight::Write)
+            .at(Method::Put, "/hosts/property/batch")
+            .needs(Action::EditBusinessHost)
+            .needs(Action::EditPoolHost),
         // Hosts between modules
         Operation::new::<transfer::ToModules>(
             "transfer_host_module",

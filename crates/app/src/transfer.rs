@@ -15,6 +15,7 @@ use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceTemplateId};
 use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
 use rollcall_domain::module::BuiltIn;
+use rollcall_domain::topology::ORDINARY;
 use rollcall_domain::transfer::{
     BusinessState, ModulePlace, Relation, TransferKind, TransferPlan, TransferRequest, TransferState, plan_transfer,
 };
@@ -23,6 +24,7 @@ use rollcall_store::Tx;
 use rollcall_store::business::BusinessRow;
 use rollcall_store::event::EventKind;
 use rollcall_store::host::{self as store, HostModuleRow, Joining, PlaceRow};
+use rollcall_store::module::ModuleRow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 wire_input! {
@@ -220,10 +222,9 @@ impl Loaded {
         let name = business.map(|row| row.name).unwrap_or_default();
         if !plan.moves.is_empty() {
             let mut journal = Journal::default();
+            let joined = Joined::lock(tx, &plan, request, makes_instances)?;
             self.apply(granted, tx, &plan, &name, request, &mut journal)?;
-            if makes_instances {
-                make_instances(granted, context, tx, &plan, &mut journal)?;
-            }
+            joined.make_instances(granted, context, tx, &plan, &mut journal)?;
             journal.write(context, tx)?;
         }
         Ok(Reply::null())
@@ -299,57 +300,84 @@ impl Loaded {
     }
 }
 
-/// Makes the instances that the templates of modules say for the hosts that joined them (`templates` 8.1).
-fn make_instances<R: MovesHosts>(
-    granted: &Granted<R>,
-    context: &Context,
-    tx: &mut dyn Tx,
-    plan: &TransferPlan,
-    journal: &mut Journal,
-) -> Result<(), OpError> {
-    let modules: BTreeSet<_> = plan.joining().map(|relation| relation.module.id).collect();
-    let modules: Vec<_> = modules.into_iter().collect();
-    // A module can be let go of its template, but never begins to follow one.
-    let mut bound = rollcall_store::module::list(tx, &modules)?;
-    bound.retain(|module| module.service_template_id != 0);
-    if bound.is_empty() {
-        return Ok(());
+/// What the ordinary modules follow that hosts join. Until the end of the transaction they are not removed and follow nothing else.
+struct Joined {
+    /// Of those that follow one.
+    templates: HashMap<ModuleId, ServiceTemplateId>,
+    blueprints: HashMap<ServiceTemplateId, Blueprint>,
+}
+
+impl Joined {
+    /// Locks the templates, as far as they are asked for, then the modules; refused when one of these has gone.
+    fn lock(
+        tx: &mut dyn Tx,
+        plan: &TransferPlan,
+        request: &TransferRequest<'_>,
+        with_templates: bool,
+    ) -> Result<Self, OpError> {
+        let ordinary = plan.joining().filter(|relation| relation.module.kind == ORDINARY);
+        let modules: BTreeSet<_> = ordinary.map(|relation| relation.module.id).collect();
+        let modules: Vec<_> = modules.into_iter().collect();
+        if modules.is_empty() {
+            return Ok(Self { templates: HashMap::new(), blueprints: HashMap::new() });
+        }
+        let follows = |module: &ModuleRow| {
+            Some(ServiceTemplateId(module.service_template_id)).filter(|template| with_templates && template.get() != 0)
+        };
+        // A module can be let go of its template, but never begins to follow one.
+        let templates: BTreeSet<_> = match with_templates {
+            true => rollcall_store::module::list(tx, &modules)?.iter().filter_map(follows).collect(),
+            false => BTreeSet::new(),
+        };
+        let blueprints = Blueprint::lock(tx, &templates.into_iter().collect::<Vec<_>>())?;
+        let locked = rollcall_store::module::lock_shared(tx, &modules)?;
+        let there: BTreeSet<_> = locked.iter().map(|module| module.id).collect();
+        let gone = request.targets.iter().enumerate().filter(|(_, id)| modules.contains(id) && !there.contains(id));
+        let at = |i: usize| FieldPath::of("bk_module_id").index(i);
+        let gone = gone.map(|(i, id)| Fault::absent(Cause::TargetModuleAbsent, at(i), id));
+        Failure::check(gone.collect())?;
+        let templates = locked.iter().filter_map(|module| Some((module.id, follows(module)?))).collect();
+        Ok(Self { templates, blueprints })
     }
-    let templates: BTreeSet<_> = bound.iter().map(|module| ServiceTemplateId(module.service_template_id)).collect();
-    let blueprints = Blueprint::lock(tx, &templates.into_iter().collect::<Vec<_>>())?;
-    let modules: Vec<_> = bound.iter().map(|module| module.id).collect();
-    let bound: HashMap<_, _> = rollcall_store::module::lock_shared(tx, &modules)?
-        .into_iter()
-        .map(|module| (module.id, ServiceTemplateId(module.service_template_id)))
-        .collect();
-    let blueprint_of = |relation: &Relation| {
-        let blueprint = blueprints.get(bound.get(&relation.module.id)?)?;
-        (!blueprint.templates.is_empty()).then_some(blueprint)
-    };
-    let joining = plan.joining().filter_map(|relation| Some((relation, blueprint_of(&relation)?)));
-    let joining: Vec<_> = joining.collect();
-    if joining.is_empty() {
-        return Ok(());
+
+    /// Makes the instances that the templates say for the hosts that joined (`templates` 8.1).
+    fn make_instances<R: MovesHosts>(
+        &self,
+        granted: &Granted<R>,
+        context: &Context,
+        tx: &mut dyn Tx,
+        plan: &TransferPlan,
+        journal: &mut Journal,
+    ) -> Result<(), OpError> {
+        let blueprint_of = |relation: &Relation| {
+            let blueprint = self.blueprints.get(self.templates.get(&relation.module.id)?)?;
+            (!blueprint.templates.is_empty()).then_some(blueprint)
+        };
+        let joining = plan.joining().filter_map(|relation| Some((relation, blueprint_of(&relation)?)));
+        let joining: Vec<_> = joining.collect();
+        if joining.is_empty() {
+            return Ok(());
+        }
+        let count = joining.iter().map(|(_, blueprint)| blueprint.templates.len()).sum();
+        check_most("bk_host_id", "create process instances", count, MAX_PROCESSES)?;
+        let addresses = store::addresses(tx, &plan.hosts())?;
+        let wanted: Vec<_> = joining
+            .iter()
+            .map(|(relation, blueprint)| {
+                let host = addresses.get(&relation.host_id).unwrap_or(&NO_ADDRESSES);
+                Wanted {
+                    module_id: relation.module.id,
+                    service_template_id: blueprint.id.get(),
+                    host_id: relation.host_id,
+                    host,
+                    name: blueprint.name_on(host),
+                    recipes: blueprint.recipes(),
+                }
+            })
+            .collect();
+        creation::create(granted, context, tx, &wanted, journal)?;
+        Ok(())
     }
-    let count = joining.iter().map(|(_, blueprint)| blueprint.templates.len()).sum();
-    check_most("bk_host_id", "create process instances", count, MAX_PROCESSES)?;
-    let addresses = store::addresses(tx, &plan.hosts())?;
-    let wanted: Vec<_> = joining
-        .iter()
-        .map(|(relation, blueprint)| {
-            let host = addresses.get(&relation.host_id).unwrap_or(&NO_ADDRESSES);
-            Wanted {
-                module_id: relation.module.id,
-                service_template_id: blueprint.id.get(),
-                host_id: relation.host_id,
-                host,
-                name: blueprint.name_on(host),
-                recipes: blueprint.recipes(),
-            }
-        })
-        .collect();
-    creation::create(granted, context, tx, &wanted, journal)?;
-    Ok(())
 }
 
 fn place_of(row: &PlaceRow) -> ModulePlace {

@@ -59,6 +59,10 @@ pub enum HostAddress {
     OuterV6,
 }
 
+impl HostAddress {
+    pub(crate) const ALL: [Self; 4] = [Self::InnerV4, Self::OuterV4, Self::InnerV6, Self::OuterV6];
+}
+
 /// The stored address texts of a host, comma-joined where there are several, empty where there is none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostAddresses {
@@ -78,7 +82,7 @@ pub static NO_ADDRESSES: HostAddresses = HostAddresses {
 
 impl HostAddresses {
     /// The first address of a kind, or "".
-    fn first(&self, which: HostAddress) -> &str {
+    pub(crate) fn first(&self, which: HostAddress) -> &str {
         let all = match which {
             HostAddress::InnerV4 => &self.inner_v4,
             HostAddress::OuterV4 => &self.outer_v4,
@@ -86,6 +90,11 @@ impl HostAddresses {
             HostAddress::OuterV6 => &self.outer_v6,
         };
         all.split(',').map(str::trim).find(|address| !address.is_empty()).unwrap_or_default()
+    }
+
+    /// Whether the first address of any kind is another there.
+    pub fn begin_otherwise(&self, other: &Self) -> bool {
+        HostAddress::ALL.into_iter().any(|which| self.first(which) != other.first(which))
     }
 
     /// The text that begins the name of a service instance: all inner IPv4 addresses, else all inner IPv6 ones.
@@ -274,6 +283,9 @@ pub(crate) const NEEDED_CELLS: [usize; 3] = [0, 2, 3];
 
 /// Where a row names its row of the template.
 pub(crate) const ROW_ID: usize = 4;
+
+/// The cell that holds the address.
+pub(crate) const IP: &str = "ip";
 
 /// The values of a row, by the places of [`CELLS`].
 pub(crate) type Cells = [Json; 5];

@@ -72,6 +72,14 @@ pub enum Cause {
     SetOwnedByTemplate,
     /// A built-in set or module may not be changed.
     BuiltInProtected,
+    /// A field has its value for good, or from a template.
+    FieldFixed,
+    /// Hosts are in what was to be removed.
+    HasHosts,
+    /// The category of a module that follows a template is the template's.
+    ModuleCategoryOwnedByTemplate,
+    /// The name of a module that follows a template is the template's.
+    ModuleNameOwnedByTemplate,
     /// A set of this name exists under the same parent.
     SetNameTaken,
     /// Hosts could not be added.

@@ -1,5 +1,5 @@
 //! Adding hosts: which rows of a request make new hosts, which change hosts that are there, and what is wrong with the others
-//! (`topology` 9.1 to 9.3). While its address is static, no two hosts of a cloud area share an address; an agent has one host.
+//! (`topology` 9.1 to 9.3); what a change of hosts says (9.12). While its address is static, no two hosts of a cloud area share an address; an agent has one host.
 
 use crate::address::{Family, HostAddresses};
 use crate::fault::{Cause, Fault, Reason, quoted};
@@ -107,10 +107,22 @@ pub fn schema() -> Schema {
     row_schema(Model::Host, [("bk_host_id", Schema::Integer)])
 }
 
-/// The attributes that differ, for the audit of a change.
-pub fn changed_fields(before: &Object, after: &Object) -> Object {
-    let changed = after.iter().filter(|(key, value)| before.get(key) != Some(value));
-    changed.map(|(key, value)| (key.to_owned(), value.clone())).collect()
+/// The most hosts one call changes.
+pub const MAX_CHANGED: usize = 1000;
+
+/// The attributes that a caller wants otherwise, checked. What is fixed once a host is there, such as its inner addresses, its area
+/// and its agent, and keys that are no attribute are left out without a word.
+pub fn read_change(given: &Object, at: &FieldPath) -> Result<Object, Vec<Fault>> {
+    record::update(Model::Host, &Object::new(), given, at)
+}
+
+/// A host with other attributes; `None` if it has them already.
+pub fn changed(stored: &Object, wanted: &Object) -> Option<Object> {
+    let mut after = stored.clone();
+    for (attribute, value) in wanted.iter() {
+        after.insert(attribute, value.clone());
+    }
+    (after != *stored).then_some(after)
 }
 
 /// A stored host that a request touches.
@@ -383,6 +395,34 @@ mod tests {
         check(
             &[r#"{"bk_host_id":1,"bk_sn":"s"}"#, r#"{"bk_host_innerip":"1.1.1.1","bk_sn":"t"}"#],
             Err("~hosts[1].bk_host_id"),
+        );
+    }
+
+    #[test]
+    fn a_change_says_only_what_may_change() {
+        let read = |text: &str| {
+            let given = parse(text.as_bytes(), Limits::default()).unwrap();
+            let read = read_change(given.as_object().unwrap(), &FieldPath::of("data"));
+            read.map(|wanted| Json::Object(wanted).to_string())
+                .map_err(|faults| faults.iter().map(|fault| fault.path.to_string()).collect::<Vec<_>>())
+        };
+        // topology 9.12; of the addresses only the outer ones may change.
+        let given = r#"{"bk_host_innerip":"9.9.9.9","bk_host_innerip_v6":"::9","bk_host_outerip":" 8.8.8.8 ","bk_cloud_id":5,
+            "bk_host_outerip_v6":"::8","bk_agent_id":"a9","bk_asset_id":"x","bk_comment":" c ","operator":["ann"],"x":1,
+            "bk_host_id":7,"bk_cpu":null}"#;
+        let want = concat!(
+            r#"{"bk_host_outerip":"8.8.8.8","operator":"ann","bk_comment":"c","bk_cpu":null,"#,
+            r#""bk_host_outerip_v6":"0000:0000:0000:0000:0000:0000:0000:0008"}"#
+        );
+        assert_eq!(read(given), Ok(want.to_owned()));
+        let bad = r#"{"bk_host_outerip":"8.8.8","bk_cpu":"1","bk_sla":"9","bk_host_innerip":7}"#;
+        assert_eq!(read(bad), Err(["bk_host_outerip", "bk_sla", "bk_cpu"].map(|field| format!("data.{field}")).into()));
+        let stored = state().hosts[&HostId(1)].document.clone();
+        let wanted = |text: &str| Object::from_iter([("bk_comment".to_owned(), Json::from(text))]);
+        assert_eq!(changed(&stored, &wanted("")), None);
+        assert_eq!(
+            changed(&stored, &wanted("c")).map(|after| record::changed_fields(&stored, &after)),
+            Some(wanted("c"))
         );
     }
 

@@ -1,6 +1,6 @@
-//! Modules: what a new one must say, and which ones every business has.
+//! Modules: what a new one must say, what may become of one, and which ones every business has.
 
-use crate::fault::{Cause, Fault};
+use crate::fault::{Cause, Fault, Reason};
 use crate::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
 use crate::json::{FieldPath, Json, Limits, Object, Schema, parse};
 use crate::model::Model;
@@ -126,6 +126,104 @@ pub fn read_following(given: &Object, set: SetId, template: Dictated<'_>) -> Res
     }
     let attributes = read_attributes(Model::Module, &dictated, references)?;
     Ok(ModuleDraft { name: template.name.to_owned(), category_id: Some(template.category_id), attributes })
+}
+
+const NAME: &str = "bk_module_name";
+const CATEGORY: &str = "service_category_id";
+const SERVICE_TEMPLATE: &str = "service_template_id";
+
+/// The service category that a change of a module names, if there can be such a one.
+pub fn named_category(given: &Object) -> Option<CategoryId> {
+    let id = given.get(CATEGORY).and_then(Json::as_int);
+    id.filter(|id| *id > 0).map(CategoryId)
+}
+
+/// The record of a module after a change, without its stamps (`templates` 8, "Update module"). `fixed`: what its service template fixes
+/// of its attributes. That there is such a category is checked elsewhere.
+pub fn read_change(given: &Object, stored: &Object, fixed: &Object) -> Result<Object, Vec<Fault>> {
+    let number = |field: &str| stored.get(field).and_then(Json::as_int).unwrap_or_default();
+    let follows = number(SERVICE_TEMPLATE) != 0;
+    let mut faults = Vec::new();
+    for field in [SERVICE_TEMPLATE, "set_template_id"] {
+        match read_reference(given, field) {
+            Ok(Some(id)) if id != number(field) => faults.push(still(field, number(field))),
+            Ok(_) => {}
+            Err(fault) => faults.push(fault),
+        }
+    }
+    let mut category = number(CATEGORY);
+    match read_reference(given, CATEGORY) {
+        Ok(Some(id)) if id == category => {}
+        Ok(Some(_)) if follows => faults.push(Fault::new(Cause::ModuleCategoryOwnedByTemplate, CATEGORY)),
+        Ok(Some(id @ 1..)) => category = id,
+        Ok(Some(id)) => faults.push(Fault::absent(Cause::ParamInvalid, CATEGORY, id)),
+        Ok(None) => {}
+        Err(fault) => faults.push(fault),
+    }
+    let mut given = given.clone();
+    if follows {
+        drop_owned_name(&mut given, stored, &mut faults);
+        drop_fixed(&mut given, stored, fixed, &mut faults);
+    }
+    match record::update(Model::Module, stored, &given, &FieldPath::root()) {
+        Ok(mut after) if faults.is_empty() => {
+            if category != number(CATEGORY) {
+                after.insert(CATEGORY, Json::Int(category));
+            }
+            Ok(after)
+        }
+        Ok(_) => Err(faults),
+        Err(more) => {
+            faults.extend(more);
+            Err(faults)
+        }
+    }
+}
+
+fn still(field: &str, value: impl ToString) -> Fault {
+    Fault::new(Cause::FieldFixed, field).because(Reason::These { what: value.to_string() })
+}
+
+/// A module that follows a template keeps its name. None, or nothing but blanks, says nothing (E85).
+fn drop_owned_name(given: &mut Object, stored: &Object, faults: &mut Vec<Fault>) {
+    let sent = match given.get(NAME) {
+        None => return,
+        Some(Json::Null) => "",
+        Some(Json::Text(name)) => name.trim(),
+        // What is wrong with it is told with the other attributes.
+        Some(_) => return,
+    };
+    if !sent.is_empty() && sent != text_of(stored, NAME) {
+        let reason = Reason::These { what: text_of(stored, NAME) };
+        faults.push(Fault::new(Cause::ModuleNameOwnedByTemplate, NAME).because(reason));
+    }
+    given.remove(NAME);
+}
+
+/// What a template fixes may be named with its value, or with the one that the module has.
+fn drop_fixed(given: &mut Object, stored: &Object, fixed: &Object, faults: &mut Vec<Fault>) {
+    for (field, value) in fixed.iter() {
+        let Some(sent) = given.get(field) else { continue };
+        let checked = Model::Module.attribute(field).and_then(|it| record::checked(it, sent, &field.into()).ok());
+        let may_be = |sent: &Json| sent == value || stored.get(field) == Some(sent);
+        if !checked.as_ref().is_some_and(may_be) {
+            faults.push(still(field, value));
+            given.remove(field);
+        }
+    }
+}
+
+/// Name and service category of a record of a module.
+pub fn keys_of(record: &Object) -> (String, CategoryId) {
+    let category = record.get(CATEGORY).and_then(Json::as_int).unwrap_or_default();
+    (text_of(record, NAME), CategoryId(category))
+}
+
+/// The record of a module under another name.
+pub fn renamed(stored: &Object, name: &str) -> Object {
+    let mut record = stored.clone();
+    record.insert(NAME, name.into());
+    record
 }
 
 /// The document of a module that follows its template to another name and category. `None` when it cannot be read.
@@ -271,6 +369,73 @@ mod tests {
                 (Cause::ParamUnusable, "operator"),
             ]),
         );
+    }
+
+    #[test]
+    fn what_may_become_of_a_module() {
+        use Cause::{
+            FieldFixed, ModuleCategoryOwnedByTemplate as OwnedCategory, ModuleNameOwnedByTemplate as OwnedName, NotSet,
+            ParamInvalid, ParamUnusable,
+        };
+        let stored = |template: i64| {
+            object(&format!(
+                r#"{{"bk_module_name":"m","bk_module_type":"1","operator":"ann","bk_bak_operator":null,"bk_module_id":14,
+                "bk_set_id":5,"bk_parent_id":5,"bk_biz_id":3,"default":0,"service_template_id":{template},
+                "service_category_id":2,"set_template_id":0,"host_apply_enabled":false}}"#
+            ))
+        };
+        let check = |template: i64, given: &str, want: Result<&str, &[(Cause, &str)]>| {
+            let (stored, fixed) = (stored(template), object(r#"{"operator":"tom","bk_module_type":"2"}"#));
+            let fixed = if template == 0 { Object::new() } else { fixed };
+            let found = read_change(&object(given), &stored, &fixed);
+            let found = found.map(|after| Json::Object(record::changed_fields(&stored, &after)).to_string()).map_err(
+                |faults| faults.into_iter().map(|fault| (fault.cause, fault.path.to_string())).collect::<Vec<_>>(),
+            );
+            let want = want.map(str::to_owned);
+            let want = want.map_err(|want| want.iter().map(|(cause, path)| (*cause, (*path).to_owned())).collect());
+            assert_eq!(found, want, "{given}");
+        };
+        check(
+            0,
+            r#"{"bk_module_name":" n ","operator":"eve","x":1}"#,
+            Ok(r#"{"bk_module_name":"n","operator":"eve"}"#),
+        );
+        check(0, r#"{"service_category_id":4}"#, Ok(r#"{"service_category_id":4}"#));
+        // What is the operation's, or stays as it is, changes nothing.
+        let kept = r#"{"bk_module_name":"m","service_template_id":0,"set_template_id":0,"service_category_id":2,"bk_set_id":9,
+            "bk_parent_id":9,"bk_biz_id":9,"default":1,"host_apply_enabled":true,"bk_module_id":9,"bk_bak_operator":null}"#;
+        check(0, kept, Ok("{}"));
+        check(0, r#"{"service_template_id":null,"service_category_id":null}"#, Ok("{}"));
+        check(
+            0,
+            r#"{"service_template_id":7,"set_template_id":"0","service_category_id":0,"bk_module_name":"","operator":1}"#,
+            Err(&[
+                (FieldFixed, "service_template_id"),
+                (ParamInvalid, "set_template_id"),
+                (ParamInvalid, "service_category_id"),
+                (NotSet, "bk_module_name"),
+                (ParamUnusable, "operator"),
+            ]),
+        );
+        check(0, r#"{"bk_module_name":"a b"}"#, Err(&[(ParamInvalid, "bk_module_name")]));
+        // templates E85 and 8.
+        let own = r#"{"bk_module_name":"m","service_category_id":2,"service_template_id":7,"operator":"ann"}"#;
+        check(7, own, Ok("{}"));
+        check(7, r#"{"bk_module_name":" ","bk_bak_operator":"b"}"#, Ok(r#"{"bk_bak_operator":"b"}"#));
+        check(7, r#"{"bk_module_name":null,"operator":" tom "}"#, Ok(r#"{"operator":"tom"}"#));
+        check(
+            7,
+            r#"{"bk_module_name":"n","service_category_id":4,"service_template_id":0,"operator":"eve","bk_module_type":9}"#,
+            Err(&[
+                (FieldFixed, "service_template_id"),
+                (OwnedCategory, "service_category_id"),
+                (OwnedName, "bk_module_name"),
+                (FieldFixed, "operator"),
+                (FieldFixed, "bk_module_type"),
+            ]),
+        );
+        check(7, r#"{"bk_module_name":5}"#, Err(&[(ParamUnusable, "bk_module_name")]));
+        assert_eq!(keys_of(&renamed(&stored(0), "n")), ("n".to_owned(), CategoryId(2)));
     }
 
     #[test]

@@ -56,6 +56,12 @@ pub fn update(model: Model, stored: &Object, given: &Object, at: &FieldPath) -> 
     if faults.is_empty() { Ok(record) } else { Err(faults) }
 }
 
+/// The members that a record has and the one before it has not, or with another value: what the audit tells of a change.
+pub fn changed_fields(before: &Object, after: &Object) -> Object {
+    let changed = after.iter().filter(|(key, value)| before.get(key) != Some(value));
+    changed.map(|(key, value)| (key.to_owned(), value.clone())).collect()
+}
+
 /// The members that tell when and by whom a record was made; every new row gets all of them.
 pub fn stamps(time: &str, user: &str) -> [(&'static str, Json); 7] {
     [

@@ -144,6 +144,17 @@ impl Node {
     }
 }
 
+/// The shape of what callers change of a record, with the ids that come with it.
+pub fn change_schema(model: Model, ids: &[&'static str]) -> Schema {
+    let beside: &[_] = match model {
+        Model::Module => &["service_category_id"],
+        _ => &[],
+    };
+    let ids = ids.iter().chain(beside).map(|id| (*id, Schema::Integer));
+    let editable = |field: &Field| model.attribute(field.name).is_some_and(|attribute| attribute.editable);
+    Schema::Object(fields(ids).chain(attribute_fields(model).filter(editable)).collect())
+}
+
 /// The shape of a free-form record as callers send it, with the ids that come with it.
 pub fn input_schema(model: Model, ids: &[&'static str]) -> Schema {
     let beside: &[_] = match model {

@@ -47,6 +47,7 @@ numbers! {
         BuiltInRecord => (1_199_054, "{0} is built in and cannot be changed", "{0} 为内置数据，不能操作"),
         HasChildren => (1_199_055, "{0} has records below it and cannot be removed", "{0} 下还有记录，不能删除"),
         InUse => (1_199_056, "{0} is in use and cannot be removed", "{0} 正在使用，不能删除"),
+        FieldFixed => (1_199_083, "{0} cannot be changed", "{0} 不允许修改"),
         PageIllegal => (1_199_059, "page.start or page.limit is not acceptable", "分页参数不可用"),
         OutcomeUnknown => (
             1_199_902,
@@ -64,6 +65,17 @@ numbers! {
         BusinessUnreadable => (1_101_033, "cannot read business {0}", "读取业务 {0} 出错"),
         ModuleUnreadable => (1_101_034, "cannot read module: {0}", "读取模块出错：{0}"),
         TargetModuleAbsent => (1_101_080, "target module {0} does not exist", "目标模块 {0} 不存在"),
+        HasHosts => (1_101_030, "{0} has hosts in it and cannot be removed", "{0} 下有主机，不能删除"),
+        ModuleCategoryOwnedByTemplate => (
+            1_101_090,
+            "the service category of a module that follows a service template is the template's: {0}",
+            "由服务模板创建的模块不能修改服务分类：{0}",
+        ),
+        ModuleNameOwnedByTemplate => (
+            1_101_091,
+            "the name of a module that follows a service template is the template's: {0}",
+            "由服务模板创建的模块不能修改模块名：{0}",
+        ),
         SetOwnedByTemplate => {
             (1_101_097, "the modules of this set are owned by its template", "该集群的模块由集群模板管理")
         },

@@ -232,6 +232,20 @@ const CASES: &[Case] = &[
         json!({"bk_biz_id": place.business, "bk_set_id": place.set,
             "data": {"bk_module_name": "new", "bk_parent_id": place.set}})
     }),
+    case("update_module", "beside others", [5, 7], [1, 50], |app, count| {
+        let place = Place::with_modules(app, count);
+        json!({"bk_biz_id": place.business, "bk_set_id": place.set, "bk_module_id": place.module,
+            "data": {"bk_module_name": "new", "operator": "ann"}})
+    }),
+    case("update_module", "to another category", [6, 8], [1, 50], |app, count| {
+        let place = Place::with_modules(app, count);
+        json!({"bk_biz_id": place.business, "bk_set_id": place.set, "bk_module_id": place.module,
+            "data": {"service_category_id": 4}})
+    }),
+    case("delete_module", "beside others", [6, 8], [1, 50], |app, count| {
+        let place = Place::with_modules(app, count);
+        json!({"bk_biz_id": place.business, "bk_set_id": place.set, "bk_module_id": place.module})
+    }),
     case(
         "search_module",
         "modules of a business",
@@ -488,12 +502,31 @@ const CASES: &[Case] = &[
         json!({"bk_biz_id": place.business, "bk_module_ids": [place.module],
             "page": {"start": 0, "limit": 100, "sort": "bk_host_innerip"}})
     }),
-    case("transfer_host_module", "hosts", [10, 13], [1, 20], |app, count| {
+    case("update_host", "hosts", [5, 8], [1, 20], |app, count| {
+        let place = Place::with_hosts(app, count);
+        json!({"bk_host_id": place.hosts, "data": {"bk_comment": "new"}})
+    }),
+    case("update_host", "whose processes follow", [9, 12], [1, 20], |app, count| {
+        let following = Following::bound_to_addresses(app, count);
+        json!({"bk_host_id": following.place.hosts, "data": {"bk_host_outerip": "8.8.8.8"}})
+    }),
+    case("batch_update_host", "hosts whose processes follow", [9, 12], [1, 20], |app, count| {
+        let following = Following::bound_to_addresses(app, count);
+        let hosts = following.place.hosts.iter().enumerate();
+        let changes = hosts.map(|(i, id)| json!({"bk_host_id": id, "properties": {"bk_host_outerip": address(i)}}));
+        json!({"update": changes.collect::<Vec<_>>()})
+    }),
+    case("add_host_to_resource", "hosts whose processes follow", [15, 18], [1, 20], |app, count| {
+        Following::bound_to_addresses(app, count);
+        let row = |i| (format!("{}", i + 1), json!({"bk_host_innerip": address(i), "bk_host_outerip": "8.8.8.8"}));
+        json!({"host_info": Value::Object((0..count).map(row).collect())})
+    }),
+    case("transfer_host_module", "hosts", [11, 14], [1, 20], |app, count| {
         let place = Place::with_hosts(app, count);
         let other = module(app, place.business, place.set, "other");
         json!({"bk_biz_id": place.business, "bk_host_id": place.hosts, "bk_module_id": [other], "is_increment": false})
     }),
-    case("transfer_host_module", "hosts with instances", [13, 17], [1, 20], |app, count| {
+    case("transfer_host_module", "hosts with instances", [14, 18], [1, 20], |app, count| {
         let place = Place::with_instances(app, count, 3);
         let other = module(app, place.business, place.set, "other");
         json!({"bk_biz_id": place.business, "bk_host_id": place.hosts, "bk_module_id": [other], "is_increment": false})
@@ -735,6 +768,19 @@ impl Following {
     /// With instances on the hosts.
     fn joined(app: &TestApp, templates: usize, hosts: usize) -> Self {
         let following = Self::new(app, templates, hosts);
+        app.post("/hosts/modules", following.joining()).data();
+        following
+    }
+
+    /// With instances on so many hosts whose processes bind the outer address.
+    fn bound_to_addresses(app: &TestApp, hosts: usize) -> Self {
+        let following = Self::new(app, 1, hosts);
+        let row = json!({"ip": {"value": "4", "as_default_value": true}, "port": {"value": "80"},
+            "protocol": {"value": "1"}, "enable": {"value": true}});
+        let property = json!({"bind_info": {"value": [row]}});
+        let body = json!({"bk_biz_id": following.place.business, "process_template_id": following.process_templates[0],
+            "process_property": property});
+        app.native("PUT", "/update/proc/proc_template", body).data();
         app.post("/hosts/modules", following.joining()).data();
         following
     }

@@ -52,8 +52,17 @@ crate::statements! {
     /// Served by `module_name`.
     FIND_NAMED_BESIDE = "SELECT id FROM module
         WHERE business_id = $1 AND set_id {in $2} AND name = $3 AND service_template_id <> $4 LIMIT 1";
+    /// Served by `module_name`.
+    LIST_NAMED = "SELECT id, set_id, name FROM module WHERE business_id = $1 AND set_id {in $2} AND name {in $3} ORDER BY id";
+    /// Served by the primary key and `host_module_module`.
+    LIST_WITH_HOSTS = "SELECT m.id FROM module m WHERE m.id {in $1}
+        AND EXISTS (SELECT 1 FROM host_module r WHERE r.module_id = m.id) ORDER BY m.id";
+    /// Served by the primary key. No stored name begins with a blank.
+    MAKE_WAY = "UPDATE module SET name = ' ' || CAST(id AS TEXT) WHERE id {in $1}";
     /// Served by the primary key.
-    FOLLOW for many = "UPDATE module SET service_category_id = $2, name = $3, document = $4 WHERE id = $1";
+    DELETE = "DELETE FROM module WHERE id {in $1}";
+    /// Served by the primary key.
+    UPDATE for many = "UPDATE module SET service_category_id = $2, name = $3, document = $4 WHERE id = $1";
     /// Served by `module_business`.
     COUNT = "SELECT count(*) FROM module WHERE business_id = $1";
     /// Served by `module_business`.
@@ -233,13 +242,52 @@ pub fn is_named_beside(
     Ok(tx.find(FIND_NAMED_BESIDE, &params, |_| Ok(()))?.is_some())
 }
 
-/// Stores what modules took from their templates: name, category, document.
-pub fn follow(tx: &mut dyn Tx, modules: &[WholeModule]) -> Result<(), StoreError> {
+/// Stores what modules have become: name, category, document.
+pub fn update(tx: &mut dyn Tx, modules: &[WholeModule]) -> Result<(), StoreError> {
     let params = modules.iter().flat_map(|WholeModule { row, document }| {
         let (id, category) = (row.id.get(), row.service_category_id.get());
         [Param::Int(id), category.into(), (&row.name).into(), document.into()]
     });
-    tx.execute_many(FOLLOW, 4, &params.collect::<Vec<_>>())
+    tx.execute_many(UPDATE, 4, &params.collect::<Vec<_>>())
+}
+
+/// A module under its name in its set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedModule {
+    pub id: ModuleId,
+    pub set_id: SetId,
+    pub name: String,
+}
+
+/// The modules of these sets of a business that have one of these names, in order of their ids.
+pub fn list_named(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    sets: &[SetId],
+    names: &[&str],
+) -> Result<Vec<NamedModule>, StoreError> {
+    let sets: Vec<_> = sets.iter().map(|id| id.get()).collect();
+    tx.list(LIST_NAMED, &[business.get().into(), Param::Ids(&sets), Param::Texts(names)], |row| {
+        Ok(NamedModule { id: ModuleId(row.int(0)?), set_id: SetId(row.int(1)?), name: row.text(2)?.to_owned() })
+    })
+}
+
+/// Lets modules go of their names, until [`update`] gives them others.
+pub fn make_way(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<usize, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.execute(MAKE_WAY, &[Param::Ids(&ids)])
+}
+
+/// Which of these modules have hosts in them.
+pub fn list_with_hosts(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleId>, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.list(LIST_WITH_HOSTS, &[Param::Ids(&ids)], |row| row.int(0).map(ModuleId))
+}
+
+/// Removes modules that nothing is in.
+pub fn delete(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<usize, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    tx.execute(DELETE, &[Param::Ids(&ids)])
 }
 
 /// How many modules a business has, or one set of it.

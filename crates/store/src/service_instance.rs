@@ -124,6 +124,9 @@ crate::statements! {
     /// Served by `service_instance_bound`.
     LOCK_BOUND = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_bound}
         WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 ORDER BY id {for update}";
+    /// Served by `service_instance_host`.
+    LOCK_BOUND_ON_HOSTS = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_host}
+        WHERE business_id = $1 AND host_id {in $2} AND service_template_id > 0 ORDER BY id {for update}";
     /// Served by `service_instance_bound`.
     LOCK_BOUND_ON = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_bound}
         WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 AND host_id {in $3} ORDER BY id {for update}";
@@ -214,6 +217,16 @@ fn read_keys(row: &dyn Row) -> Result<ServiceInstanceRow, StoreError> {
         service_template_id: row.int(3)?,
         name: row.text(4)?.to_owned(),
     })
+}
+
+/// The instances on hosts that follow a template, in order of their ids, kept as they are until the end of the transaction.
+pub fn lock_bound_on_hosts(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    hosts: &[HostId],
+) -> Result<Vec<LockedInstance>, StoreError> {
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    tx.list(LOCK_BOUND_ON_HOSTS, &[business.get().into(), Param::Ids(&hosts)], read_locked)
 }
 
 /// The instances of a module that follow a template, in order of their ids, kept as they are until the end of the transaction.

@@ -1,7 +1,7 @@
 //! The ports of a process template: rows whose cells are locked one by one (`templates` 7.2).
 
 use super::{BoolSetting, Setting, TextSetting, write_lock};
-use crate::bind_info::{BindIp, BindRow, MAX_ROWS, PROTOCOLS, PortRange, Protocol};
+use crate::bind_info::{BindIp, BindRow, HostAddress, MAX_ROWS, PROTOCOLS, PortRange, Protocol};
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::json::{FieldPath, Json, JsonWriter};
 use crate::wire_input;
@@ -185,6 +185,14 @@ impl TemplateRow {
             port: text(&self.port).and_then(|ports| PortRange::parse_list(&ports).ok()),
             protocol: text(&self.protocol).and_then(|id| Protocol::parse(&id)),
             template_row_id: self.row_id,
+        }
+    }
+
+    /// The address of the host that processes have to keep in the row, if it is locked to one.
+    pub(super) fn locked_address(&self) -> Option<HostAddress> {
+        match BindIp::of_code(self.ip.value.as_text().unwrap_or_default()) {
+            Some(BindIp::OfHost(which)) if self.ip.is_locked() => Some(which),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! How processes follow their template (`templates` 9, 10.2). Three functions say it all: what a new process begins with, what a caller may
 //! make of it, and what becomes of it when the template has changed. The difference between a process and its template is what the
-//! last one would change, nothing else.
+//! last one would change, nothing else. A fourth takes one part of the last ahead: what becomes of it when its host got other addresses.
 
 use super::{Property, plain_fields};
 use crate::bind_info::{
@@ -121,6 +121,56 @@ impl Property {
     pub fn follow(&self, stored: &StoredProcess, stamp: UpdateStamp<'_>, host: &HostAddresses) -> Option<NewProcess> {
         let differences = self.differences(stored, host);
         if differences.is_empty() { None } else { Some(adopt(stored, &differences, stamp)) }
+    }
+
+    /// The ids of the rows that are locked to an address which is another than before, with that address.
+    fn moved_rows<'a>(
+        &'a self,
+        before: &'a HostAddresses,
+        after: &'a HostAddresses,
+    ) -> impl Iterator<Item = (i64, &'a str)> {
+        self.bind.rows.iter().filter_map(|row| {
+            let which = row.locked_address()?;
+            (before.first(which) != after.first(which)).then(|| (row.row_id, after.first(which)))
+        })
+    }
+
+    /// Whether [`Self::readdress`] may change a process.
+    pub fn is_bound_to_other(&self, before: &HostAddresses, after: &HostAddresses) -> bool {
+        self.moved_rows(before, after).next().is_some()
+    }
+
+    /// The process after its host got other addresses, and how its rows differ from before (`templates` 7.4): each row whose address is
+    /// locked to the first one of a kind says that one, if it is another than before. Rows are known by their ids, not by their places.
+    /// Whatever else the template wants is left to a synchronization. `None`: the rows stay as they are.
+    pub fn readdress(
+        &self,
+        stored: &StoredProcess,
+        stamp: UpdateStamp<'_>,
+        before: &HostAddresses,
+        after: &HostAddresses,
+    ) -> Option<(Difference, NewProcess)> {
+        let moved: HashMap<_, _> = self.moved_rows(before, after).collect();
+        if moved.is_empty() {
+            return None;
+        }
+        let place = super::place_of(super::bind::FIELD);
+        let is = stored.value(place);
+        let mut rows = is.as_list()?.to_vec();
+        for row in &mut rows {
+            let Json::Object(row) = row else { continue };
+            let id = bind_info::cells(row)[ROW_ID].as_int();
+            if let Some(address) = id.and_then(|id| moved.get(&id)) {
+                row.insert(bind_info::IP, (*address).into());
+            }
+        }
+        let becomes = Json::List(rows);
+        if becomes == *is {
+            return None;
+        }
+        let difference = Difference { place, field: super::bind::FIELD, is: is.clone(), becomes };
+        let process = adopt(stored, std::slice::from_ref(&difference), stamp);
+        Some((difference, process))
     }
 
     /// Where a process is not as its template wants it, in the order of the fields.

@@ -297,6 +297,59 @@ fn differences_are_told_by_field() {
     assert_eq!(after.follow(&followed, STAMP, &host()), None);
 }
 
+#[test]
+fn other_addresses_of_a_host_reach_the_rows_that_are_locked_to_them() {
+    // templates 7.4, invariant 26, defects 30 and 31
+    let cell = |ip: &str, lock: bool| format!(r#"{{"value":"{ip}","as_default_value":{lock}}}"#);
+    let row = |id: i64, ip: String, protocol: &str| {
+        format!(
+            r#"{{"row_id":{id},"ip":{ip},"port":{{"value":"80"}},"protocol":{{"value":"{protocol}","as_default_value":true}}}}"#
+        )
+    };
+    let all = [
+        row(7, cell("4", true), "1"),
+        row(3, cell("3", true), "1"),
+        row(5, cell("4", false), "2"),
+        row(2, cell("8", true), "3"),
+        row(9, cell("2", true), "1"),
+    ];
+    let property = rows(&all.join(",")).unwrap();
+    let ips = |process: &StoredProcess| {
+        let rows = stored_cells(Some(&field(process, "bind_info")));
+        rows.into_iter().map(|row| (row[4].as_int().unwrap(), row[1].as_text().unwrap().to_owned())).collect::<Vec<_>>()
+    };
+    let before = host();
+    // The rows of the process stand in another order than those of the template, and one locked cell is not as it should be.
+    let own = r#"{"bind_info":[{"template_row_id":5,"ip":"1.2.3.4","port":"81","enable":true}],"user":"x"}"#;
+    let process = edit(&property, &placed(&property, &before), own).unwrap();
+    let backwards = |place: usize, out: &mut JsonWriter| {
+        let mut rows = process.value(place).as_list().unwrap().to_vec();
+        rows.reverse();
+        for row in &mut rows {
+            let Json::Object(row) = row else { unreachable!("a row") };
+            row.insert("protocol", "2".into());
+        }
+        _ = out.value(&Json::List(rows));
+    };
+    let process = stored(&process.rewritten(STAMP, &Default::default(), |place| process.value(place), backwards));
+    let after = HostAddresses { outer_v4: ",7.7.7.7,8.8.8.8".into(), outer_v6: "".into(), ..before.clone() };
+    let (difference, new) = property.readdress(&process, STAMP, &before, &after).unwrap();
+    let moved = stored(&new);
+    let want = [(9, "0.0.0.0"), (2, ""), (5, "1.2.3.4"), (3, "10.0.0.1"), (7, "7.7.7.7")];
+    assert_eq!(ips(&moved), want.map(|(id, ip)| (id, ip.to_owned())));
+    assert_eq!((difference.field, &difference.becomes), ("bind_info", &field(&moved, "bind_info")));
+    let protocols = stored_cells(Some(&difference.becomes)).into_iter().map(|row| row[3].clone());
+    assert!(protocols.eq(vec![Json::from("2"); 5]), "only addresses are made to follow");
+    // Whatever stands behind the first address, and other kinds, are nothing to these rows.
+    let same_first = HostAddresses { outer_v4: "7.7.7.7".into(), inner_v6: "::2".into(), ..after.clone() };
+    assert_eq!(property.readdress(&moved, STAMP, &after, &same_first), None);
+    assert!(after.begin_otherwise(&same_first) && !after.begin_otherwise(&after));
+    assert_eq!(rows("").unwrap().readdress(&moved, STAMP, &before, &after), None);
+    // A process without rows gets none.
+    let bare = placed(&with(r#""user":{}"#).unwrap(), &before);
+    assert_eq!(property.readdress(&bare, STAMP, &before, &after), None);
+}
+
 /// A setting with one of these values.
 fn setting(values: &'static [&'static str]) -> impl Strategy<Value = String> {
     let locks =
@@ -305,8 +358,10 @@ fn setting(values: &'static [&'static str]) -> impl Strategy<Value = String> {
 }
 
 fn template_row() -> impl Strategy<Value = String> {
-    let address =
-        select(&[("null", "1"), ("\"\"", "3"), ("\"1\"", "2"), ("\"3\"", "1"), ("\"4\"", "1"), ("\"7\"", "4")][..]);
+    let address = select(
+        &[("null", "1"), ("\"\"", "3"), ("\"1\"", "2"), ("\"3\"", "1"), ("\"4\"", "1"), ("\"7\"", "4"), ("\"8\"", "3")]
+            [..],
+    );
     let lock = || select(&["", r#","as_default_value":true"#][..]);
     let locks = (lock(), lock(), lock());
     (address, setting(&["\"80\"", "\"80-90\"", "\"80,443\""]), setting(&["true", "false", "null"]), locks).prop_map(
@@ -384,6 +439,14 @@ prop_compose! {
 fn hosts() -> impl Strategy<Value = HostAddresses> {
     let other = HostAddresses { inner_v4: "10.9.9.9".into(), ..HostAddresses::default() };
     select(vec![host(), other, HostAddresses::default()])
+}
+
+fn any_host() -> impl Strategy<Value = HostAddresses> {
+    let addresses = || select(&["", "10.0.0.1", ",10.0.0.1,9.9.9.9", "2001::8", "fe80::1"][..]);
+    (addresses(), addresses(), addresses(), addresses()).prop_map(|(inner_v4, outer_v4, inner_v6, outer_v6)| {
+        let [inner_v4, outer_v4, inner_v6, outer_v6] = [inner_v4, outer_v4, inner_v6, outer_v6].map(str::to_owned);
+        HostAddresses { inner_v4, outer_v4, inner_v6, outer_v6 }
+    })
 }
 
 /// The rows of a process with their ids.
@@ -473,6 +536,47 @@ proptest! {
                 };
                 prop_assert_eq!(shared(unlocked(&after, &followed)), shared(unlocked(&after, &process)));
             }
+        }
+    }
+
+    /// Other addresses of a host change the addresses of the rows that are locked to them, at once, once, and nothing else; a process
+    /// that followed its template still does.
+    #[test]
+    fn readdressed_processes_say_the_new_addresses_and_nothing_else_changes(
+        before in property(), after in property(), requests in prop::collection::vec(request(), 0..3),
+        host in any_host(), moved in any_host(), is_same in any::<bool>(),
+    ) {
+        let template = if is_same { &before } else { &after };
+        let mut process = placed(&before, &host);
+        for request in &requests {
+            process = edit(&before, &process, request).unwrap();
+        }
+        let followed = template.differences(&process, &host).is_empty();
+        let new = template.readdress(&process, STAMP, &host, &moved);
+        let changed = new.as_ref().map_or_else(|| process.clone(), |(_, new)| stored(new));
+        let rows = |process: &StoredProcess| stored_cells(Some(&field(process, "bind_info")));
+        let (was, is) = (rows(&process), rows(&changed));
+        prop_assert_eq!(was.len(), is.len());
+        let mut count = 0;
+        for (was, is) in was.iter().zip(&is) {
+            let row = template.bind.rows.iter().find(|row| Json::Int(row.row_id) == was[4]);
+            let which = row.and_then(|row| row.locked_address()).filter(|which| host.first(*which) != moved.first(*which));
+            let mut want = was.clone();
+            if let Some(which) = which {
+                want[1] = moved.first(which).into();
+            }
+            prop_assert_eq!(is, &want);
+            count += usize::from(is != was);
+        }
+        prop_assert_eq!(new.is_some(), count > 0);
+        prop_assert!(count == 0 || template.is_bound_to_other(&host, &moved));
+        for (place, (name, _)) in FIELDS.iter().enumerate() {
+            let may_change = matches!(*name, "bind_info" | "last_time");
+            prop_assert!(may_change || process.value(place) == changed.value(place), "{}", name);
+        }
+        prop_assert_eq!(template.readdress(&changed, STAMP, &host, &moved), None);
+        if followed {
+            prop_assert_eq!(template.differences(&changed, &moved), vec![]);
         }
     }
 
