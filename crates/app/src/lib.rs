@@ -31,6 +31,7 @@ mod service_category;
 mod service_instance;
 mod service_template;
 mod set;
+mod set_template;
 pub mod table;
 mod template_attribute;
 mod topology;
