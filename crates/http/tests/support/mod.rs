@@ -421,6 +421,26 @@ impl TestApp {
         self.post(&format!("/module/{}/{}", estate.business, estate.set), body)
     }
 
+    /// The number of an attribute of sets, as search_object_attribute tells it.
+    pub fn set_attribute(&self, id: &str) -> i64 {
+        let found = self.post("/find/objectattr", json!({"bk_obj_id": "set"})).data();
+        let mut all = found.as_array().unwrap().iter();
+        all.find(|row| row["bk_property_id"] == id).unwrap()["id"].as_i64().unwrap()
+    }
+
+    /// A set template that lists these service templates.
+    pub fn set_template(&self, estate: &Estate, name: &str, services: &[i64]) -> i64 {
+        let body = json!({"name": name, "service_template_ids": services});
+        let path = format!("/create/topo/set_template/bk_biz_id/{}", estate.business);
+        self.post(&path, body).data()["id"].as_i64().unwrap()
+    }
+
+    /// A set that follows a set template.
+    pub fn set_of(&self, estate: &Estate, name: &str, template: i64) -> i64 {
+        let set = json!({"bk_set_name": name, "bk_parent_id": estate.business, "set_template_id": template});
+        self.post(&format!("/set/{}", estate.business), set).data()["bk_set_id"].as_i64().unwrap()
+    }
+
     /// Fails unless the store keeps every rule.
     pub fn check(&self) {
         let found = self.store.read::<_, StoreError>(true, |tx| rollcall_store::check::run(tx, &mut |_| {})).unwrap();
