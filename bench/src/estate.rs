@@ -65,6 +65,7 @@ impl Estate {
             access: Access::unlimited("bench"),
             limits: Limits::default(),
             english: true,
+            preview: None,
         };
         let now = context.now;
         store.write_blocking(move |tx| rollcall_app::built_in::install(tx, &zone, now))?;

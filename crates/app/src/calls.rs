@@ -33,7 +33,7 @@ impl<'a> Calls<'a> {
     pub fn call(&mut self, name: &str, fields: Object) -> Result<Json, OpError> {
         let operation = self.operations.iter().find(|operation| operation.name == name);
         let operation = operation.ok_or_else(|| defect(format!("there is no operation {name}")))?;
-        let mut prepared = (operation.prepare)(Input { fields, from_query: false })?;
+        let mut prepared = (operation.prepare)(Input { fields, ..Input::default() })?;
         let reply = prepared.run(self.context, self.tx)?;
         parse(reply.0.as_bytes(), Limits::default()).map_err(|error| defect(format!("the answer of {name}: {error}")))
     }

@@ -1,6 +1,7 @@
 //! Who calls, when, and with which rights: what every operation is handed.
 
 use crate::access::Access;
+use crate::preview::Preview;
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_store::audit::Actor;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Context {
     pub limits: Limits,
     /// Names of models and built-in categories in English instead of Chinese.
     pub english: bool,
+    /// The write is only tried: what it would leave behind is collected here.
+    pub preview: Option<Preview>,
 }
 
 /// How much one answer may hold.

@@ -108,23 +108,28 @@ impl Blueprint {
             return Ok(HashMap::new());
         }
         let found = rollcall_store::service_template::lock_shared_many(tx, ids)?;
-        let mut all: HashMap<_, _> = found
-            .into_iter()
-            .map(|template| (template.id, Blueprint { id: template.id, templates: Vec::new(), drafts: Vec::new() }))
-            .collect();
+        let mut templates: HashMap<_, Vec<_>> = HashMap::new();
         for template in rollcall_store::process_template::list(tx, ids)? {
-            if let Some(blueprint) = all.get_mut(&template.service_template_id) {
-                blueprint.drafts.push(template.property.fresh());
-                blueprint.templates.push(template);
-            }
+            templates.entry(template.service_template_id).or_default().push(template);
         }
-        Ok(all)
+        let blueprint = |id| (id, Blueprint::of(id, templates.remove(&id).unwrap_or_default()));
+        Ok(found.into_iter().map(|template| template.id).map(blueprint).collect())
+    }
+
+    /// The same of process templates that are at hand, in the order of their ids.
+    pub(crate) fn of(id: ServiceTemplateId, templates: Vec<ProcessTemplate>) -> Self {
+        let drafts = templates.iter().map(|template| template.property.fresh()).collect();
+        Self { id, templates, drafts }
     }
 
     /// The processes of a new instance.
     pub(crate) fn recipes(&self) -> Vec<Recipe<'_>> {
-        let pairs = self.templates.iter().zip(&self.drafts);
-        pairs.map(|(template, draft)| Recipe { draft, follows: Some(template), change: None }).collect()
+        (0..self.templates.len()).map(|place| self.recipe(place)).collect()
+    }
+
+    /// The process of one of the templates.
+    pub(crate) fn recipe(&self, place: usize) -> Recipe<'_> {
+        Recipe { draft: &self.drafts[place], follows: Some(&self.templates[place]), change: None }
     }
 
     /// The name of a new instance that was given none.

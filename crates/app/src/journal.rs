@@ -65,6 +65,7 @@ fn audit_names(kind: EventKind) -> (&'static str, &'static str, Option<Model>) {
         EventKind::ServiceTemplate | EventKind::ServiceTemplateAttribute => (OF_BUSINESS, "service_template", None),
         EventKind::SetTemplate | EventKind::SetTemplateAttribute => (OF_BUSINESS, "set_template", None),
         EventKind::ProcessTemplate => (OF_BUSINESS, "process_template", None),
+        EventKind::Job => (OF_BUSINESS, "sync_job", None),
     }
 }
 
@@ -176,6 +177,10 @@ impl Journal {
 
     /// Writes everything.
     pub(crate) fn write(mut self, context: &Context, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        if let Some(preview) = &context.preview {
+            preview.add(self.events);
+            return Ok(());
+        }
         for entry in &mut self.audits {
             entry.resource_name.truncate(cut_name(&entry.resource_name).len());
         }

@@ -3,7 +3,7 @@
 
 use crate::access::Action;
 use crate::{Context, OpError};
-use rollcall_domain::fault::{Cause, Failure, Fault};
+use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::json::{Decode, Decoder, Json, Object, Schema};
 use rollcall_store::{StoreError, Tx};
 
@@ -79,6 +79,24 @@ pub struct Input {
     pub fields: Object,
     /// They came from a query string: digits stand for integers.
     pub from_query: bool,
+    /// What the caller says to whether a write is only to be tried.
+    pub dry_run: Option<Json>,
+}
+
+impl Input {
+    /// The name of the field that says so, in bodies and queries.
+    pub const DRY_RUN: &'static str = "dry_run";
+
+    /// Whether the write is only to be tried.
+    pub fn is_dry_run(&self) -> Result<bool, Fault> {
+        match &self.dry_run {
+            None | Some(Json::Null) => Ok(false),
+            Some(Json::Bool(dry_run)) => Ok(*dry_run),
+            Some(Json::Text(text)) if matches!(text.as_str(), "true" | "1") => Ok(true),
+            Some(Json::Text(text)) if matches!(text.as_str(), "false" | "0" | "") => Ok(false),
+            _ => Err(Fault::new(Cause::BodyUndecodable, Self::DRY_RUN).because(Reason::NeedsBool)),
+        }
+    }
 }
 
 /// The payload of a successful answer: JSON text.
@@ -123,6 +141,10 @@ pub struct Operation {
     /// The rights it may ask for; empty: open to every caller who is known.
     pub needs: Vec<Action>,
     pub weight: Weight,
+    /// Whether it leaves jobs behind, so that who does them should look at once.
+    pub starts_jobs: bool,
+    /// A write that shows what it would do by reading alone, instead of being run and undone.
+    pub previews_by_reading: bool,
     /// The shapes of input and payload.
     pub input: fn() -> Schema,
     pub output: fn() -> Schema,
@@ -143,6 +165,8 @@ impl Operation {
             gateway: Some(GatewayLevel::Open),
             needs: Vec::new(),
             weight,
+            starts_jobs: false,
+            previews_by_reading: false,
             input: <I as Decode>::schema,
             output: I::output,
             prepare: prepare::<I>,
@@ -201,6 +225,18 @@ impl Operation {
     pub(crate) fn native_only(mut self) -> Self {
         self.esb = None;
         self.gateway = None;
+        self
+    }
+
+    /// Leaves jobs behind.
+    pub(crate) fn starts_jobs(mut self) -> Self {
+        self.starts_jobs = true;
+        self
+    }
+
+    /// Shows what it would do by reading alone.
+    pub(crate) fn previews_by_reading(mut self) -> Self {
+        self.previews_by_reading = true;
         self
     }
 

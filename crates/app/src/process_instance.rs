@@ -306,7 +306,7 @@ fn unique_lost(error: StoreError) -> OpError {
 }
 
 /// The whole document of a process.
-fn document(process: &NewProcess) -> String {
+pub(crate) fn document(process: &NewProcess) -> String {
     format!("{{{},{}}}", process.fixed_fields, process.extra_fields)
 }
 

@@ -3,8 +3,9 @@
 use crate::access::Action;
 use crate::operation::{EsbForm, Method, Operation, Weight};
 use crate::{
-    audit, business, difference, host, label, module, object_attribute, process_instance as process, process_template,
-    service_category, service_instance, service_template, set, set_template, template_attribute, topology, transfer,
+    audit, business, difference, host, job, label, module, object_attribute, process_instance as process,
+    process_template, service_category, service_instance, service_template, set, set_template, synchronization,
+    template_attribute, topology, transfer,
 };
 use rollcall_domain::fault::Cause;
 use rollcall_domain::service_template::ServiceTemplate;
@@ -328,6 +329,50 @@ pub fn operations() -> Vec<Operation> {
         .post("/findmany/proc/biz_set/{bk_biz_set_id}/biz/{bk_biz_id}/service_template/sync_status")
         .numbers(&["bk_biz_set_id"])
         .at_backend(),
+        // Synchronizations and what becomes of them
+        Operation::new::<synchronization::SynchronizeModules>(
+            "sync_service_template_to_service_instance",
+            "Let modules and their instances follow their service template; goes on after the answer",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/proc/service_instance/sync")
+        .at_backend()
+        .needs(Action::EditServiceInstance)
+        .starts_jobs()
+        .previews_by_reading(),
+        Operation::new::<synchronization::ListSynchronizations>(
+            "list_service_template_sync_status",
+            "How the last synchronizations of modules went, and whether they need another one",
+            Weight::Scan,
+        )
+        .post("/findmany/proc/service_template_sync_status/bk_biz_id/{bk_biz_id}")
+        .number_or("bk_biz_id", Cause::ParamUnusable)
+        .at_backend(),
+        Operation::new::<job::ListJobs>(
+            "post_findmany_sync_job_bk_biz_id",
+            "List the synchronizations of a business, the newest first: how far they are, and why parts of them failed",
+            Weight::Scan,
+        )
+        .post("/findmany/sync_job/bk_biz_id/{bk_biz_id}")
+        .number_or("bk_biz_id", Cause::ParamUnusable)
+        .backend_only(),
+        Operation::new::<job::CancelJobs>(
+            "put_update_sync_job_cancel",
+            "Call synchronizations off: what is done stays, the rest is left",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/sync_job/cancel")
+        .backend_only()
+        .needs(Action::EditServiceInstance),
+        Operation::new::<job::RetryJobs>(
+            "put_update_sync_job_retry",
+            "Set synchronizations going again that failed or were called off",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/sync_job/retry")
+        .backend_only()
+        .needs(Action::EditServiceInstance)
+        .starts_jobs(),
         Operation::new::<module::UnbindModule>(
             "delete_template_binding_on_module",
             "Let a module, its instances and their processes go of the service template",

@@ -124,6 +124,12 @@ pub enum Cause {
     InstanceOwnedByTemplate,
     /// A process that its template owns may not be removed by hand.
     ProcessOwnedByTemplate,
+    /// Instances could not be made to follow their template.
+    NotSynchronized,
+    /// A module follows another template than the one in question, or none.
+    TemplatesDiffer,
+    /// A job of the same target is not ended yet.
+    JobUnderWay,
 }
 
 /// Why exactly, for the message. Values quoted here are cut, see [`quoted`].
@@ -203,6 +209,8 @@ pub enum Reason {
     FollowsNoTemplate,
     /// A service template without any process template.
     NoProcessTemplates,
+    /// A job that is over, or one that is not.
+    JobIsOver { is_over: bool },
     /// More than this.
     TooMany { max: usize },
     /// Longer than so many characters.

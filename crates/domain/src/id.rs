@@ -50,6 +50,8 @@ ids! {
     ProcessTemplateId;
     /// An attribute that a template fixes.
     TemplateAttributeId;
+    /// A synchronization as a job.
+    JobId;
     /// A cloud area (`bk_cloud_id`).
     CloudAreaId;
 }

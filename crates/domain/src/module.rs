@@ -145,18 +145,28 @@ fn read_dictated<const N: usize>(
 
 /// The document of a module that follows its template to another name and category. `None` when it cannot be read.
 pub fn following_document(document: &str, name: &str, category: CategoryId, user: &str, time: &str) -> Option<String> {
-    let Ok(Json::Object(mut record)) = parse(document.as_bytes(), Limits::default()) else { return None };
-    record::put(&mut record, [("bk_module_name", name.into()), ("service_category_id", Json::Int(category.get()))]);
-    record::put(&mut record, record::change_stamps(time, user));
-    Some(Json::Object(record).to_string())
+    let fields = [("bk_module_name", name.into()), ("service_category_id", Json::Int(category.get()))];
+    rewritten(document, fields, user, time)
 }
 
 /// The document of a module that follows no template any more. `None` when it cannot be read.
 pub fn unbound_document(document: &str, user: &str, time: &str) -> Option<String> {
-    let Ok(Json::Object(mut record)) = parse(document.as_bytes(), Limits::default()) else { return None };
-    record::put(&mut record, [("service_template_id", Json::Int(0))]);
+    rewritten(document, [("service_template_id", Json::Int(0))], user, time)
+}
+
+fn rewritten<const N: usize>(document: &str, fields: [(&str, Json); N], user: &str, time: &str) -> Option<String> {
+    let Ok(Json::Object(record)) = parse(document.as_bytes(), Limits::default()) else { return None };
+    let fields = fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
+    Some(changed_document(record, &fields, user, time))
+}
+
+/// The document of a module in which these fields have become others.
+pub fn changed_document(mut record: Object, fields: &Object, user: &str, time: &str) -> String {
+    for (field, value) in fields.iter() {
+        record.insert(field, value.clone());
+    }
     record::put(&mut record, record::change_stamps(time, user));
-    Some(Json::Object(record).to_string())
+    Json::Object(record).to_string()
 }
 
 /// A module takes a shared category or one of its own business (`templates` 8).

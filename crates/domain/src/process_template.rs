@@ -3,7 +3,7 @@
 mod bind;
 mod follow;
 
-pub use follow::{Difference, Pattern};
+pub use follow::{Difference, Pattern, adopt};
 
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::id::{BusinessId, ProcessTemplateId, SUPPLIER_ACCOUNT, ServiceTemplateId};

@@ -6,6 +6,7 @@
 mod answer;
 mod door;
 mod envelope;
+mod jobs;
 mod language;
 mod metrics;
 mod number;
@@ -19,5 +20,5 @@ mod state;
 
 pub use metrics::{Metrics, WriterMetrics};
 pub use server::Server;
-pub use settings::{HttpLimits, Secret, Settings};
+pub use settings::{HttpLimits, JobSettings, Secret, Settings};
 pub use state::{Clock, ServeError};

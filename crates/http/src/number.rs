@@ -121,6 +121,13 @@ numbers! {
             "process {0} is owned by its template and cannot be removed by itself",
             "进程 {0} 由模板管理，不能单独删除",
         ),
+        NotSynchronized => (1_108_045, "cannot follow the template: {0}", "无法按模板同步：{0}"),
+        TemplatesDiffer => (
+            1_113_018,
+            "{0} does not follow the service template in question",
+            "{0} 与所用的服务模板不一致",
+        ),
+        JobUnderWay => (1_117_008, "{0} is being synchronized already", "{0} 的同步任务尚未结束"),
         UseBuiltInTransfer => (
             1_113_013,
             "module {0} is built in and has a transfer of its own",
@@ -215,6 +222,8 @@ fn why(reason: &Reason, language: Language) -> String {
             say(format!("range \"{value}\" ends before it begins"), format!("端口范围“{value}”的终点小于起点"))
         }
         Reason::FollowsNoTemplate => plain("it follows no template", "未绑定模板"),
+        Reason::JobIsOver { is_over: true } => plain("the job is over", "任务已结束"),
+        Reason::JobIsOver { is_over: false } => plain("the job is not over yet", "任务尚未结束"),
         Reason::NoProcessTemplates => plain("the service template has no process templates", "服务模板中没有进程模板"),
         Reason::PortOverlap { value } => {
             say(format!("\"{value}\" names a port more than once"), format!("“{value}”中有重复的端口"))

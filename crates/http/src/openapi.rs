@@ -10,7 +10,7 @@ use crate::routes::NATIVE_PREFIX;
 use crate::settings::GATEWAY_PREFIX;
 use envelope::shape_ref;
 use rollcall_app::access::Action;
-use rollcall_app::{EsbForm, Method, Operation};
+use rollcall_app::{EsbForm, Input, Method, Operation, Weight, preview};
 use rollcall_domain::json::{Field, Schema};
 use serde_json::{Map, Value, json};
 use shape::Way;
@@ -93,7 +93,12 @@ impl Document<'_> {
         if fields.iter().any(|field| field.name == "fields") {
             choose_fields(&mut output);
         }
-        self.schemas.insert(output_name(operation), shape::schema(&output, Way::Out));
+        let mut answer = shape::schema(&output, Way::Out);
+        if operation.weight == Weight::Write {
+            self.schemas.entry(PREVIEW).or_insert_with(|| shape::schema(&preview::schema(), Way::Out));
+            answer = json!({"anyOf": [answer, shape_ref(PREVIEW)]});
+        }
+        self.schemas.insert(output_name(operation), answer);
         for (i, route) in operation.routes.iter().enumerate() {
             let (in_path, beside): (Vec<_>, Vec<_>) =
                 fields.iter().cloned().partition(|field| path_variables(route.path).any(|name| name == field.name));
@@ -103,6 +108,9 @@ impl Document<'_> {
                 path_variables(route.path).map(|name| path_parameter(operation, &in_path, name)).collect();
             if is_get {
                 parameters.extend(beside.iter().filter_map(|field| query_parameter(field, false)));
+            }
+            if operation.weight == Weight::Write {
+                parameters.extend(query_parameter(&dry_run(), false));
             }
             let suffix = if i == 0 { String::new() } else { format!("_{}", i + 1) };
             let native = Entry {
@@ -158,7 +166,8 @@ impl Document<'_> {
             parts.extend(self.input(operation, &beside));
         }
         let mut members: Map<_, _> = needed.iter().map(|field| (field.name.to_owned(), shape::needed(field))).collect();
-        members.extend(free.iter().map(|field| (field.name.to_owned(), shape::member(field, Way::In))));
+        let dry_run = (operation.weight == Weight::Write).then(dry_run);
+        members.extend(free.iter().chain(&dry_run).map(|field| (field.name.to_owned(), shape::member(field, Way::In))));
         let mut required: Vec<_> = needed.iter().map(|field| field.name).collect();
         if let Some(inner) = inner {
             members.insert("data".into(), inner);
@@ -242,6 +251,19 @@ impl Document<'_> {
         described["responses"] = envelope::answers(entry.door, &output_name(operation));
         let item = self.paths.entry(entry.path).or_insert_with(|| json!({}));
         item[entry.method.as_str().to_ascii_lowercase()] = described;
+    }
+}
+
+/// The name of the shape of an answer to a write that was only tried.
+const PREVIEW: &str = "dry_run_out";
+
+/// What every write takes beside its own fields: in the query, or in the body.
+fn dry_run() -> Field {
+    Field {
+        name: Input::DRY_RUN,
+        description: "Only tell what the call would change, record by record and field by field, and change nothing.",
+        schema: Schema::Boolean,
+        always: false,
     }
 }
 
@@ -355,6 +377,7 @@ const fn tag(english: &'static str, chinese: &'static str, words: &'static [&'st
 const OTHER: &str = "Other";
 
 const TAGS: &[Tag] = &[
+    tag("Synchronizations", "模板同步", &["sync_job", "_sync_status", "sync_service_template", "sync_set_template"]),
     tag("Differences from templates", "模板差异", &["difference"]),
     tag("Process templates", "进程模板", &["proc_template"]),
     tag("Service categories", "服务分类", &["service_category"]),

@@ -58,6 +58,8 @@ impl Server {
         let places = Arc::new(Semaphore::new(limits.connections));
         let open = GracefulShutdown::new();
         let poll = tokio::spawn(watch_directory(self.state.clone()));
+        let (stop_jobs, stopped) = tokio::sync::watch::channel(false);
+        let jobs = self.state.settings.jobs.run.then(|| tokio::spawn(crate::jobs::run(self.state.clone(), stopped)));
         tokio::pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -99,9 +101,16 @@ impl Server {
         }
         drop(self.listener);
         poll.abort();
+        // Nobody listens where no jobs are done.
+        let _ = stop_jobs.send(true);
         let finished = tokio::time::timeout(limits.request + Duration::from_secs(1), open.shutdown()).await;
         if finished.is_err() {
             tracing::warn!("some connections did not finish in time");
+        }
+        if let Some(jobs) = jobs
+            && tokio::time::timeout(limits.request, jobs).await.is_err()
+        {
+            tracing::warn!("a synchronization did not stop in time");
         }
         self.state.store.engine().close();
     }

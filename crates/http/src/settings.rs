@@ -46,6 +46,22 @@ pub struct Settings {
     /// Reads ask for the right to see the business.
     pub protect_reads: bool,
     pub limits: HttpLimits,
+    pub jobs: JobSettings,
+}
+
+/// What this server does of synchronizations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JobSettings {
+    /// Whether it does any.
+    pub run: bool,
+    /// How long one is left to a server that says nothing any more.
+    pub lease: Duration,
+}
+
+impl Default for JobSettings {
+    fn default() -> Self {
+        Self { run: true, lease: Duration::from_secs(10) }
+    }
 }
 
 /// Bounds on what one client can cost.
@@ -93,6 +109,7 @@ impl Settings {
             allowed_origins: Vec::new(),
             protect_reads: false,
             limits: HttpLimits::default(),
+            jobs: JobSettings::default(),
         }
     }
 }

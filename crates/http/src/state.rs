@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) zone: Arc<Zone>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
+    /// Told when a request has asked for jobs.
+    pub(crate) jobs_asked: tokio::sync::Notify,
     /// The segments of the gateway's prefix.
     pub(crate) gateway_prefix: Vec<String>,
     /// By the operation's number, one per door.
@@ -70,6 +72,7 @@ impl State {
             zone: Arc::new(zone),
             metrics,
             clock,
+            jobs_asked: tokio::sync::Notify::new(),
             gateway_prefix,
             ways,
             directory: RwLock::new(Arc::new(directory)),

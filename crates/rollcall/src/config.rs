@@ -1,7 +1,7 @@
 //! The configuration: defaults, a file over them, the environment over that, flags on top. [`Config::default_file`] is its manual.
 
 use crate::end::End;
-use rollcall_http::{HttpLimits, Secret, Settings};
+use rollcall_http::{HttpLimits, JobSettings, Secret, Settings};
 use rollcall_store::postgres::address::{Address, Beside, Password};
 use rollcall_store::{TimeLimits, postgres, sqlite};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ pub struct Config {
     pub time_zone: String,
     pub log: Log,
     pub limits: Limits,
+    pub jobs: Jobs,
     pub sqlite: Sqlite,
     pub postgres: Postgres,
 }
@@ -60,6 +61,14 @@ pub struct Limits {
     unpaged_rows: usize,
     read_ms: u64,
     write_wait_ms: u64,
+}
+
+/// What the server does of synchronizations.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Jobs {
+    run: bool,
+    lease_ms: u64,
 }
 
 /// The embedded engine.
@@ -121,6 +130,11 @@ const KEYS: &[(&str, &str)] = &[
     ("limits.unpaged_rows", "How many rows a list answers that was asked without a page."),
     ("limits.read_ms", "How long the statements of a read may run, in milliseconds."),
     ("limits.write_wait_ms", "How long a write may wait for its turn, in milliseconds."),
+    (
+        "jobs.run",
+        "Whether this server does synchronizations; where it does not, another server on the same store has to.",
+    ),
+    ("jobs.lease_ms", "How long a synchronization is left to a server that says nothing any more, in milliseconds."),
     ("sqlite.readers", "How many reads run at a time."),
     ("sqlite.queue", "How many writes may wait; more are refused."),
     ("sqlite.group", "How many writes are committed together at most."),
@@ -166,6 +180,7 @@ impl Default for Config {
                 read_ms: milliseconds(time.read),
                 write_wait_ms: milliseconds(time.write_wait),
             },
+            jobs: Jobs { run: settings.jobs.run, lease_ms: milliseconds(settings.jobs.lease) },
             sqlite: Sqlite {
                 readers: sqlite.readers,
                 queue: sqlite.queue,
@@ -194,6 +209,12 @@ impl Default for Log {
 impl Default for Limits {
     fn default() -> Self {
         Config::default().limits
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Config::default().jobs
     }
 }
 
@@ -326,6 +347,7 @@ impl Config {
                 connections: limits.connections,
                 unpaged_rows: limits.unpaged_rows,
             },
+            jobs: JobSettings { run: self.jobs.run, lease: Duration::from_millis(self.jobs.lease_ms) },
         }
     }
 

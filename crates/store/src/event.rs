@@ -36,6 +36,8 @@ pub enum EventKind {
     ProcessTemplate = 113,
     SetTemplate = 114,
     SetTemplateAttribute = 115,
+    /// A synchronization: asked for, called off, set going again, ended.
+    Job = 120,
 }
 
 /// How it changed.

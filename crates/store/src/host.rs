@@ -58,6 +58,9 @@ crate::statements! {
     /// Served by `host_module_module` and the primary key.
     ADDRESSES_OF_MODULES = "SELECT h.id, h.inner_ip, h.inner_ip_v6, h.outer_ip, h.outer_ip_v6, r.module_id FROM host_module r
         {index host_module_module} JOIN host h ON h.id = r.host_id WHERE r.module_id {in $2} AND r.business_id = $1";
+    /// Served by `host_module_module`.
+    IDS_OF_MODULES = "SELECT r.module_id, r.host_id FROM host_module r {index host_module_module}
+        WHERE r.module_id {in $2} AND r.business_id = $1 ORDER BY r.module_id, r.host_id";
     /// Served by the primary keys of both tables.
     PLACES = "SELECT module.id, module.business_id, module.set_id, module.kind, module.name, topology_set.name
         FROM module JOIN topology_set ON topology_set.id = module.set_id WHERE module.id {in $1}";
@@ -166,6 +169,20 @@ pub fn each_of_modules(
     tx.query(ADDRESSES_OF_MODULES, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
         let (host, addresses) = read_addresses(row)?;
         each(ModuleId(row.int(5)?), host, addresses);
+        Ok(())
+    })
+}
+
+/// Hands over the hosts of modules of a business, module by module in order of the hosts' ids.
+pub fn each_id_of_modules(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    modules: &[ModuleId],
+    each: &mut dyn FnMut(ModuleId, HostId),
+) -> Result<(), StoreError> {
+    let ids: Vec<_> = modules.iter().map(|id| id.get()).collect();
+    tx.query(IDS_OF_MODULES, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
+        each(ModuleId(row.int(0)?), HostId(row.int(1)?));
         Ok(())
     })
 }

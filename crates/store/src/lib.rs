@@ -20,6 +20,7 @@ mod engine;
 mod error;
 pub mod event;
 pub mod host;
+pub mod job;
 pub mod migrate;
 pub mod module;
 pub mod postgres;

@@ -15,6 +15,10 @@ crate::statements! {
     LIST_OF_INSTANCES = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields
         FROM process WHERE business_id = $1 AND service_instance_id {in $2} ORDER BY service_instance_id, id";
     /// Served by `process_name`.
+    LIST_WITH_KEYS = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields,
+        name, func_name, start_param FROM process
+        WHERE business_id = $1 AND service_instance_id {in $2} ORDER BY service_instance_id, id";
+    /// Served by `process_name`.
     KEYS_OF_INSTANCE = "SELECT name, func_name, start_param FROM process
         WHERE business_id = $1 AND service_instance_id = $2";
     /// Served by the primary key.
@@ -127,6 +131,29 @@ pub fn each_of_instances(
     })
 }
 
+/// Hands over every process of these instances with what it holds of the unique rules, instance by instance.
+pub fn each_with_keys(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    instances: &[ServiceInstanceId],
+    each: &mut dyn FnMut(ProcessRow<'_>, ProcessKeys),
+) -> Result<(), StoreError> {
+    let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
+    tx.query(LIST_WITH_KEYS, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
+        each(read(row)?, read_keys(row, 7)?);
+        Ok(())
+    })
+}
+
+/// The keys in three columns that begin with the name.
+fn read_keys(row: &dyn Row, first: usize) -> Result<ProcessKeys, StoreError> {
+    Ok(ProcessKeys {
+        name: row.text(first)?.to_owned(),
+        func_name: row.text(first + 1)?.to_owned(),
+        start_param: row.text_or_null(first + 2)?.map(str::to_owned),
+    })
+}
+
 fn read_compared(row: &dyn Row) -> Result<ComparedProcess<'_>, StoreError> {
     Ok(ComparedProcess {
         process_template_id: ProcessTemplateId(row.int(1)?),
@@ -226,13 +253,7 @@ pub fn keys_of_instance(
     business: BusinessId,
     instance: ServiceInstanceId,
 ) -> Result<Vec<ProcessKeys>, StoreError> {
-    tx.list(KEYS_OF_INSTANCE, &[business.get().into(), instance.get().into()], |row| {
-        Ok(ProcessKeys {
-            name: row.text(0)?.to_owned(),
-            func_name: row.text(1)?.to_owned(),
-            start_param: row.text_or_null(2)?.map(str::to_owned),
-        })
-    })
+    tx.list(KEYS_OF_INSTANCE, &[business.get().into(), instance.get().into()], |row| read_keys(row, 0))
 }
 
 /// Hands over these processes of a business, in order of their ids.
@@ -262,12 +283,8 @@ pub fn keys_of_instances(
 ) -> Result<Vec<HeldKeys>, StoreError> {
     let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
     tx.list(KEYS_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)], |row| {
-        let keys = ProcessKeys {
-            name: row.text(2)?.to_owned(),
-            func_name: row.text(3)?.to_owned(),
-            start_param: row.text_or_null(4)?.map(str::to_owned),
-        };
-        Ok(HeldKeys { id: ProcessId(row.int(0)?), service_instance_id: ServiceInstanceId(row.int(1)?), keys })
+        let (id, instance) = (ProcessId(row.int(0)?), ServiceInstanceId(row.int(1)?));
+        Ok(HeldKeys { id, service_instance_id: instance, keys: read_keys(row, 2)? })
     })
 }
 

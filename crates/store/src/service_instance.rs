@@ -125,6 +125,12 @@ crate::statements! {
     LOCK_BOUND = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_bound}
         WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 ORDER BY id {for update}";
     /// Served by `service_instance_bound`.
+    LOCK_BOUND_ON = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_bound}
+        WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 AND host_id {in $3} ORDER BY id {for update}";
+    /// Served by `service_instance_bound`.
+    LIST_BOUND_ON = "SELECT id, module_id, host_id, name, document, labels FROM service_instance {index service_instance_bound}
+        WHERE business_id = $1 AND module_id = $2 AND service_template_id > 0 AND host_id {in $3} ORDER BY id";
+    /// Served by `service_instance_bound`.
     COUNT_BOUND = "SELECT module_id, count(*) FROM service_instance {index service_instance_bound}
         WHERE business_id = $1 AND module_id {in $2} AND service_template_id > 0 GROUP BY module_id";
     /// Served by `service_instance_bound`.
@@ -213,6 +219,28 @@ fn read_keys(row: &dyn Row) -> Result<ServiceInstanceRow, StoreError> {
 /// The instances of a module that follow a template, in order of their ids, kept as they are until the end of the transaction.
 pub fn lock_bound(tx: &mut dyn Tx, business: BusinessId, module: ModuleId) -> Result<Vec<LockedInstance>, StoreError> {
     tx.list(LOCK_BOUND, &[business.get().into(), module.get().into()], read_locked)
+}
+
+/// The same on some hosts, without keeping them.
+pub fn list_bound_on(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    module: ModuleId,
+    hosts: &[HostId],
+) -> Result<Vec<LockedInstance>, StoreError> {
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    tx.list(LIST_BOUND_ON, &[business.get().into(), module.get().into(), Param::Ids(&hosts)], read_locked)
+}
+
+/// The same on some hosts.
+pub fn lock_bound_on(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    module: ModuleId,
+    hosts: &[HostId],
+) -> Result<Vec<LockedInstance>, StoreError> {
+    let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
+    tx.list(LOCK_BOUND_ON, &[business.get().into(), module.get().into(), Param::Ids(&hosts)], read_locked)
 }
 
 /// How many instances of modules follow a template. Modules without any are left out.

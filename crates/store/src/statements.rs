@@ -48,6 +48,7 @@ fn listed() -> impl Iterator<Item = &'static Listed> {
         crate::directory::STATEMENTS,
         crate::event::STATEMENTS,
         crate::host::STATEMENTS,
+        crate::job::STATEMENTS,
         crate::migrate::STATEMENTS,
         crate::module::STATEMENTS,
         crate::postgres::STATEMENTS,

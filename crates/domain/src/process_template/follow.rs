@@ -120,12 +120,7 @@ impl Property {
     /// The process when it follows the template as that is now; `None`: it does already.
     pub fn follow(&self, stored: &StoredProcess, stamp: UpdateStamp<'_>, host: &HostAddresses) -> Option<NewProcess> {
         let differences = self.differences(stored, host);
-        if differences.is_empty() {
-            return None;
-        }
-        let becomes: HashMap<_, _> = differences.iter().map(|found| (found.place, &found.becomes)).collect();
-        let value = |place: usize| becomes.get(&place).copied().unwrap_or_else(|| stored.value(place));
-        Some(stored.rewritten(stamp, &Default::default(), value, |place, out| _ = out.value(value(place))))
+        if differences.is_empty() { None } else { Some(adopt(stored, &differences, stamp)) }
     }
 
     /// Where a process is not as its template wants it, in the order of the fields.
@@ -200,6 +195,13 @@ impl Property {
         }
         merged
     }
+}
+
+/// The process when these differences have gone.
+pub fn adopt(stored: &StoredProcess, differences: &[Difference], stamp: UpdateStamp<'_>) -> NewProcess {
+    let becomes: HashMap<_, _> = differences.iter().map(|found| (found.place, &found.becomes)).collect();
+    let value = |place: usize| becomes.get(&place).copied().unwrap_or_else(|| stored.value(place));
+    stored.rewritten(stamp, &Default::default(), value, |place, out| _ = out.value(value(place)))
 }
 
 /// A process without rows keeps its null or its empty list.

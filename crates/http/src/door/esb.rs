@@ -11,7 +11,7 @@ use crate::envelope::{Door, Outcome};
 use crate::language::Language;
 use crate::run::{Accepted, run};
 use rollcall_app::access::Access;
-use rollcall_app::{Caller, EsbForm, Input, Operation};
+use rollcall_app::{Caller, EsbForm, Input, Operation, Weight};
 use rollcall_domain::json::{Json, Limits, Malformed, Object, parse};
 
 /// Authentication, forms, bad JSON.
@@ -106,22 +106,26 @@ pub(super) async fn answer(asked: &Asked<'_>, path: &str, body: BodyRead) -> Hea
 /// Query on GET; a body that begins with a brace is JSON whatever its type says; anything else is a form.
 fn parameters(asked: &Asked<'_>, is_get: bool, body: &[u8]) -> Result<Input, Malformed> {
     if is_get {
-        return Ok(Input { fields: query_fields(asked.query), from_query: true });
+        return Ok(Input { fields: query_fields(asked.query), from_query: true, dry_run: None });
     }
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Ok(Input { fields: form_fields(body), from_query: true });
+        return Ok(Input { fields: form_fields(body), from_query: true, dry_run: None });
     }
     let limits = Limits { depth: asked.state.settings.limits.depth };
     let fields = match parse(body, limits)? {
         Json::Object(fields) => fields,
         _ => Object::new(),
     };
-    Ok(Input { fields, from_query: false })
+    Ok(Input { fields, from_query: false, dry_run: None })
 }
 
 /// The operation's input: without credentials, path variables checked, hand-made forms unfolded (`gateway` 2.6, 2.7).
 fn to_input(operation: &Operation, parameters: Input) -> Result<Input, (i64, String)> {
-    let Input { mut fields, mut from_query } = parameters;
+    let Input { mut fields, mut from_query, .. } = parameters;
+    let dry_run = match operation.weight {
+        Weight::Write => fields.remove(Input::DRY_RUN),
+        _ => None,
+    };
     for key in CREDENTIAL_KEYS {
         fields.remove(key);
     }
@@ -158,7 +162,7 @@ fn to_input(operation: &Operation, parameters: Input) -> Result<Input, (i64, Str
             fields = record;
         }
     }
-    Ok(Input { fields, from_query })
+    Ok(Input { fields, from_query, dry_run })
 }
 
 /// The variables of the documented way, but for the account.

@@ -14,12 +14,17 @@ use crate::state::State;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
-use rollcall_app::{Input, Method, Operation};
+use rollcall_app::{Input, Method, Operation, Weight};
 use rollcall_domain::fault::{Cause, Failure, Fault};
 use rollcall_domain::json::{Json, Limits, Object, parse};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
+
+/// A name that nobody else has: 32 hexadecimal digits.
+pub(crate) fn new_name() -> String {
+    identity::new_esb_request_id()
+}
 
 /// A request as the doors see it.
 pub(crate) struct Asked<'a> {
@@ -254,6 +259,7 @@ fn input(
     language: Language,
 ) -> Result<Input, Outcome> {
     let from_query = *asked.method == hyper::Method::GET;
+    let mut dry_run = None;
     // Bodies on GET are accepted and ignored: a client in the field sends one.
     let mut fields = if from_query {
         query_fields(asked.query)
@@ -261,8 +267,12 @@ fn input(
         let mut fields = read_object(asked.state, body, language)?;
         // A record's account is the tenant, and there is one.
         fields.remove_ignoring_case("bk_supplier_account");
+        let mut sent = query_fields(asked.query);
+        if operation.weight == Weight::Write {
+            let of_query = sent.remove(Input::DRY_RUN);
+            dry_run = of_query.or(fields.remove(Input::DRY_RUN));
+        }
         if !operation.query.is_empty() {
-            let mut sent = query_fields(asked.query);
             for name in operation.query {
                 if let Some(value) = sent.remove(name) {
                     fields.insert(*name, value);
@@ -280,7 +290,7 @@ fn input(
         fields.remove_ignoring_case(&name);
         fields.insert(name, value);
     }
-    Ok(Input { fields, from_query })
+    Ok(Input { fields, from_query, dry_run })
 }
 
 fn path_value(operation: &Operation, name: &str, text: String) -> Result<Json, Fault> {

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
+pub mod templated;
+
 use rollcall_app::access::{Action, Scope};
 use rollcall_app::directory;
 use rollcall_app::secret::Secret;

@@ -244,6 +244,7 @@ impl<'a> Builder<'a> {
             access: Access::unlimited(USER),
             limits: Limits::default(),
             english: true,
+            preview: None,
         };
         let operations = self.operations.clone();
         let run = self.opened.store.write_blocking(move |tx| {

@@ -154,6 +154,7 @@ impl<'a> Writer<'a> {
             access: Access::unlimited(USER),
             limits: Limits::default(),
             english: true,
+            preview: None,
         };
         let operations = self.operations.clone();
         let grown =

@@ -115,6 +115,13 @@ pub static TABLES: &[Table] = tables! {
         id: Int, business_id: Int, service_instance_id: Int, host_id: Int, process_template_id: Int, name: Text, func_name: Text,
         start_param: TextOrNull, fixed_fields: Text, extra_fields: Text,
     }
+    job (id) from "job WHERE id > $1 ORDER BY id LIMIT $2" {
+        id: Int, business_id: Int, kind: Int, target_id: Int, template_id: Int, status: Int, user_name: Text, user_verified: Int,
+        app_code: Text, request_id: Text, created_ms: Int, changed_ms: Int, reason: Text, holder: Text, lease_ms: Int,
+    }
+    job_part (job_id, number) from "job_part WHERE (job_id, number) > ($1, $2) ORDER BY job_id, number LIMIT $3" {
+        job_id: Int, number: Int, status: Int, content: Text, response: TextOrNull,
+    }
     app (code) from "app WHERE code > $1 ORDER BY code LIMIT $2" { code: Text, login_free: Int, created_ms: Int }
     app_secret (id) from "app_secret WHERE id > $1 ORDER BY id LIMIT $2" {
         id: Int, app_code: Text, digest: Text, created_ms: Int,

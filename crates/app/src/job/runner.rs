@@ -1,0 +1,242 @@
+//! Does jobs, part by part. Each part is one transaction that first locks the job's row: a part is done once however many servers try,
+//! and none after the job was called off. A server that dies leaves a lease that runs out; the next one goes on where it was.
+
+use super::{Context, OpError, tell};
+use crate::access::Access;
+use crate::context::{Caller, Limits};
+use crate::journal::Journal;
+use crate::synchronization;
+use rollcall_domain::id::JobId;
+use rollcall_domain::job::{JobKind, JobStatus};
+use rollcall_domain::json::JsonWriter;
+use rollcall_domain::moment::{Moment, Zone};
+use rollcall_store::job::{self as store, Job, Lease};
+use rollcall_store::{Store, StoreError, Tx};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long it is known what became of a job.
+const REMEMBERED: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The most old jobs that are forgotten at a time.
+const FORGOTTEN_AT_ONCE: usize = 100;
+
+/// Why a part could not be done, in both languages.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Explained {
+    pub code: i64,
+    pub english: String,
+    pub chinese: String,
+}
+
+impl Explained {
+    fn json(&self) -> String {
+        let mut out = JsonWriter::with_capacity(64 + self.english.len() + self.chinese.len());
+        out.raw("{").key("code").int(self.code);
+        out.key("english").text(&self.english).key("chinese").text(&self.chinese).raw("}");
+        out.finish()
+    }
+
+    /// Reads what a part was ended with.
+    pub(crate) fn read(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+}
+
+/// Gives an error its number and its words.
+pub type Explain = fn(&OpError) -> Explained;
+
+/// What a server does jobs with.
+#[derive(Clone)]
+pub struct Means {
+    pub store: Store,
+    pub zone: Arc<Zone>,
+    pub clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+    pub explain: Explain,
+    /// A name that no server ever had.
+    pub holder: String,
+    /// How long a job is left to a server that says nothing any more.
+    pub lease: Duration,
+}
+
+/// Does one job after the other.
+pub struct Runner {
+    means: Means,
+    /// The job that this runner is at.
+    held: Option<JobId>,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// There is nothing to do.
+    Idle,
+    /// There may be more to do.
+    Worked,
+}
+
+/// What came of a part.
+enum Outcome {
+    More,
+    /// The job is over, or another's by now.
+    Over,
+}
+
+impl Means {
+    fn now(&self) -> Moment {
+        (self.clock)()
+    }
+
+    fn until(&self, now: Moment) -> Moment {
+        Moment(now.unix_ms().saturating_add(i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Work that a job does: in the name of the user who asked for it, and told of as the job's own.
+    fn context(&self, job: &Job) -> Context {
+        let caller = Caller {
+            user: job.user.clone(),
+            verified: job.user_verified,
+            app_code: job.app_code.clone(),
+            request_id: request_id(job.id),
+        };
+        Context {
+            access: Access::unlimited(&caller.user),
+            caller,
+            now: self.now(),
+            zone: self.zone.clone(),
+            limits: Limits::default(),
+            english: true,
+            preview: None,
+        }
+    }
+}
+
+/// Under which id audit and events speak of what a job did.
+pub fn request_id(job: JobId) -> String {
+    format!("job:{job}")
+}
+
+impl Runner {
+    /// One that is at no job.
+    pub fn new(means: Means) -> Self {
+        Self { means, held: None }
+    }
+
+    /// Does the next part of the job it is at, or of the oldest that nobody is at. An error means that the store cannot go on for now:
+    /// the part is tried again.
+    pub async fn step(&mut self) -> Result<Step, StoreError> {
+        let id = match self.held {
+            Some(id) => id,
+            None => match self.claim().await? {
+                Some(id) => id,
+                None => return Ok(Step::Idle),
+            },
+        };
+        self.held = Some(id);
+        let means = self.means.clone();
+        match self.means.store.write(move |tx| do_part(&means, tx, id)).await {
+            Ok(Outcome::More) => {}
+            Ok(Outcome::Over) => self.held = None,
+            Err(OpError::Store(error)) if may_pass(&error) => return Err(error),
+            Err(error) => self.fail(id, error).await?,
+        }
+        Ok(Step::Worked)
+    }
+
+    /// Lets go of the job it is at, so that another server need not wait for the lease to run out.
+    pub async fn close(self) -> Result<(), StoreError> {
+        let Some(id) = self.held else { return Ok(()) };
+        let means = self.means.clone();
+        let let_go = move |tx: &mut dyn Tx| match store::lock_held(tx, id, &means.holder)? {
+            None => Ok::<_, StoreError>(()),
+            Some(job) => store::settle(tx, &[Job { status: JobStatus::Waiting, ..job }]),
+        };
+        self.means.store.write(let_go).await
+    }
+
+    /// Forgets what ended long ago. Whether there may be more of it.
+    pub async fn forget(&self) -> Result<bool, StoreError> {
+        let before = self.means.now().unix_ms() - i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX);
+        let forgotten = self.means.store.write(move |tx| store::forget(tx, Moment(before), FORGOTTEN_AT_ONCE)).await?;
+        Ok(forgotten == FORGOTTEN_AT_ONCE)
+    }
+
+    async fn claim(&self) -> Result<Option<JobId>, StoreError> {
+        let now = self.means.now();
+        // Most of the time there is nothing to do, and nobody should have to write to learn that.
+        let Some(id) = self.means.store.read_async(false, move |tx| store::find_free(tx, now)).await? else {
+            return Ok(None);
+        };
+        let (holder, until) = (self.means.holder.clone(), self.means.until(now));
+        let claim = move |tx: &mut dyn Tx| store::claim(tx, id, now, Lease { holder: &holder, until });
+        Ok(self.means.store.write(claim).await?.then_some(id))
+    }
+
+    /// Keeps why the next part of a job could not be done.
+    async fn fail(&mut self, id: JobId, error: OpError) -> Result<(), StoreError> {
+        let explained = (self.means.explain)(&error);
+        match &error {
+            OpError::Store(cause) => {
+                tracing::error!(job.id = %id, %cause, "job {id} failed: {}", explained.english);
+            }
+            _ => tracing::info!(job.id = %id, code = explained.code, "job {id} failed: {}", explained.english),
+        }
+        let (means, response) = (self.means.clone(), explained.json());
+        let ended = move |tx: &mut dyn Tx| {
+            let Some(job) = store::lock_held(tx, id, &means.holder)? else { return Ok(Outcome::Over) };
+            let Some(part) = store::next_part(tx, id)? else { return end(&means, tx, job) };
+            store::end_part(tx, id, part.number, Some(&response))?;
+            if job.kind.goes_on() && store::next_part(tx, id)?.is_some() {
+                let now = means.now();
+                store::keep(tx, id, now, means.until(now))?;
+                return Ok(Outcome::More);
+            }
+            end(&means, tx, job)
+        };
+        if matches!(self.means.store.write(ended).await?, Outcome::Over) {
+            self.held = None;
+        }
+        Ok(())
+    }
+}
+
+/// Errors of the store after which the same part may well succeed.
+fn may_pass(error: &StoreError) -> bool {
+    match error {
+        StoreError::Busy
+        | StoreError::Closed
+        | StoreError::Conflict(_)
+        | StoreError::Deadline(_)
+        | StoreError::OutcomeUnknown(_)
+        | StoreError::Unavailable(_) => true,
+        StoreError::Unique(_) | StoreError::Unreadable(_) | StoreError::Defect(_) => false,
+    }
+}
+
+fn do_part(means: &Means, tx: &mut dyn Tx, id: JobId) -> Result<Outcome, OpError> {
+    let Some(job) = store::lock_held(tx, id, &means.holder)? else { return Ok(Outcome::Over) };
+    let Some(part) = store::next_part(tx, id)? else { return Ok(end(means, tx, job)?) };
+    let context = means.context(&job);
+    match job.kind {
+        JobKind::ServiceTemplate => synchronization::do_part(&context, tx, &job, &part.content)?,
+    }
+    store::end_part(tx, id, part.number, None)?;
+    if store::next_part(tx, id)?.is_none() {
+        return Ok(end(means, tx, job)?);
+    }
+    let now = means.now();
+    store::keep(tx, id, now, means.until(now))?;
+    Ok(Outcome::More)
+}
+
+/// The job is over: finished, unless a part failed.
+fn end(means: &Means, tx: &mut dyn Tx, job: Job) -> Result<Outcome, StoreError> {
+    let context = means.context(&job);
+    let failed = store::progress(tx, &[job.id])?.get(&job.id).is_some_and(|progress| progress.failed > 0);
+    let status = if failed { JobStatus::Failure } else { JobStatus::Finished };
+    let ended = Job { status, changed: context.now, ..job.clone() };
+    store::settle(tx, std::slice::from_ref(&ended))?;
+    let mut journal = Journal::default();
+    tell(&context, &mut journal, Some(&job), &ended);
+    journal.write(&context, tx)?;
+    Ok(Outcome::Over)
+}

@@ -1,0 +1,182 @@
+//! Synchronizations as jobs: what kinds there are, what becomes of one, what readers are told (`templates` 11, 11.1).
+
+use crate::json::{JsonWriter, Schema};
+
+/// The most process templates times hosts that one part of a job covers, unless one host alone has more.
+const ROWS_A_PART: usize = 1000;
+/// The most characters of a reason that a caller gives.
+pub const MAX_REASON: usize = 256;
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    /// Lets a module and its instances follow their service template.
+    ServiceTemplate = 1,
+}
+
+impl JobKind {
+    /// Every kind there is.
+    pub const ALL: [JobKind; 1] = [JobKind::ServiceTemplate];
+
+    /// `task_type` on the wire.
+    pub fn wire(self) -> &'static str {
+        match self {
+            Self::ServiceTemplate => "service_template_sync",
+        }
+    }
+
+    /// The kind of a stored number.
+    pub fn of_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as i64 == number)
+    }
+
+    /// Whether what comes behind a part that failed is done all the same.
+    pub fn goes_on(self) -> bool {
+        match self {
+            Self::ServiceTemplate => false,
+        }
+    }
+}
+
+/// How far a job is. Those before [`JobStatus::Finished`] are not ended: there is at most one of them for a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobStatus {
+    /// Nobody has begun.
+    New = 0,
+    /// Begun, and to be gone on with.
+    Waiting = 1,
+    /// A server is at it.
+    Executing = 2,
+    /// Every part is done.
+    Finished = 3,
+    /// A part could not be done.
+    Failure = 4,
+    /// Somebody called it off.
+    Cancelled = 5,
+}
+
+/// What readers are told of a target that is not as its template wants it and that nobody is at.
+const NEEDS: &str = "need_sync";
+
+impl JobStatus {
+    /// Every status there is.
+    pub const ALL: [JobStatus; 6] =
+        [Self::New, Self::Waiting, Self::Executing, Self::Finished, Self::Failure, Self::Cancelled];
+
+    /// The word on the wire. The original knows none for a job that was called off.
+    pub fn wire(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Waiting => "waiting",
+            Self::Executing => "executing",
+            Self::Finished => "finished",
+            Self::Failure => "failure",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status of a stored number.
+    pub fn of_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| *status as i64 == number)
+    }
+
+    /// The status of a word on the wire.
+    pub fn of_wire(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.wire() == word)
+    }
+
+    /// Whether something of the job is still to come.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::New | Self::Waiting | Self::Executing)
+    }
+}
+
+/// The status of a target for those who only want to know whether to synchronize it: that of its newest job, put right by what is
+/// the case now. `needs`: a synchronization would change something.
+pub fn shown(newest: Option<JobStatus>, needs: bool) -> &'static str {
+    match (newest, needs) {
+        (_, false) => JobStatus::Finished.wire(),
+        (None | Some(JobStatus::Finished | JobStatus::Cancelled), true) => NEEDS,
+        (Some(status), true) => status.wire(),
+    }
+}
+
+/// How many hosts of a module one part covers.
+pub fn hosts_a_part(process_templates: usize) -> usize {
+    ROWS_A_PART.checked_div(process_templates).unwrap_or(ROWS_A_PART).max(1)
+}
+
+/// The id of a job as the wire shows it.
+pub fn task_id(id: i64) -> String {
+    format!("id:{id}")
+}
+
+/// A row of a status or a history as the wire shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownStatus<'a> {
+    /// The module or set.
+    pub target_id: i64,
+    pub status: &'a str,
+    pub creator: &'a str,
+    pub create_time: &'a str,
+    pub last_time: &'a str,
+}
+
+impl ShownStatus<'_> {
+    /// Writes the object.
+    pub fn write(&self, out: &mut JsonWriter) {
+        out.raw("{").key("bk_inst_id").int(self.target_id).key("status").text(self.status);
+        out.key("creator").text(self.creator).key("create_time").text(self.create_time);
+        out.key("last_time").text(self.last_time).raw("}");
+    }
+
+    /// The shape of the object.
+    pub fn schema() -> Schema {
+        Schema::object([
+            ("bk_inst_id", Schema::Integer),
+            ("status", Schema::Text),
+            ("creator", Schema::Text),
+            ("create_time", Schema::Time),
+            ("last_time", Schema::Time),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_words_are_those_of_one_status() {
+        for status in JobStatus::ALL {
+            assert_eq!(JobStatus::of_number(status as i64), Some(status));
+            assert_eq!(JobStatus::of_wire(status.wire()), Some(status));
+        }
+        for kind in JobKind::ALL {
+            assert_eq!(JobKind::of_number(kind as i64), Some(kind));
+        }
+        assert_eq!(JobStatus::of_wire(NEEDS), None);
+    }
+
+    /// `templates E75`, `E76`, `E77`.
+    #[test]
+    fn what_is_shown_follows_what_is_the_case() {
+        for status in JobStatus::ALL {
+            assert_eq!(shown(Some(status), false), "finished", "{status:?}");
+        }
+        assert_eq!(shown(None, false), "finished");
+        assert_eq!(shown(None, true), "need_sync");
+        assert_eq!(shown(Some(JobStatus::Finished), true), "need_sync");
+        assert_eq!(shown(Some(JobStatus::Cancelled), true), "need_sync");
+        assert_eq!(shown(Some(JobStatus::Failure), true), "failure");
+        assert_eq!(shown(Some(JobStatus::Executing), true), "executing");
+    }
+
+    /// `templates E71`.
+    #[test]
+    fn parts_cover_a_bounded_number_of_processes() {
+        for (templates, hosts) in [(0, 1000), (1, 1000), (3, 333), (1000, 1), (1500, 1)] {
+            assert_eq!(hosts_a_part(templates), hosts, "{templates}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What a synchronization does to the instances of a module on some of its hosts (`templates` 11): decided while their processes are
+//! looked at once, as a value that is then carried out, or shown.
+
+use crate::bind_info::{HostAddresses, NO_ADDRESSES};
+use crate::fault::{Cause, Fault, Reason, quoted};
+use crate::id::{HostId, ProcessId, ProcessTemplateId, ServiceInstanceId};
+use crate::json::{FieldPath, Json, Object};
+use crate::process::{self, NewProcess, ProcessKeys, StoredProcess, UpdateStamp};
+use crate::process_template::{Pattern, ProcessTemplate, adopt};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A stored process of an instance that follows the template.
+#[derive(Debug, Clone)]
+pub struct FoundProcess<'a> {
+    pub id: ProcessId,
+    pub service_instance_id: ServiceInstanceId,
+    /// 0, or that of a template that is gone: its template is gone.
+    pub process_template_id: ProcessTemplateId,
+    pub keys: ProcessKeys,
+    /// Members of the fixed fields, without braces.
+    pub fixed_fields: &'a str,
+    /// Members of the rest, without braces.
+    pub extra_fields: &'a str,
+}
+
+impl FoundProcess<'_> {
+    fn document(&self) -> String {
+        format!("{{{},{}}}", self.fixed_fields, self.extra_fields)
+    }
+}
+
+/// A process whose template is gone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gone {
+    pub id: ProcessId,
+    pub name: String,
+    /// JSON text.
+    pub document: String,
+}
+
+/// A process that is not as its template wants it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changed {
+    pub id: ProcessId,
+    /// What it holds of the unique rules until now.
+    pub keys: ProcessKeys,
+    /// JSON text.
+    pub before: String,
+    pub after: NewProcess,
+    /// The fields that change with their values afterwards: JSON text.
+    pub fields: String,
+}
+
+/// What becomes of one instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstancePlan {
+    pub id: ServiceInstanceId,
+    pub host_id: HostId,
+    pub gone: Vec<Gone>,
+    pub changed: Vec<Changed>,
+    /// The templates, by their places, of which the instance lacks a process.
+    pub missing: Vec<usize>,
+}
+
+impl InstancePlan {
+    /// Whether the instance stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.changed.is_empty() && self.missing.is_empty()
+    }
+}
+
+/// The whole decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Hosts that get their instance, in order of their ids.
+    pub new_hosts: Vec<HostId>,
+    /// Instances that go, since the template has no process template any more.
+    pub ended: Vec<ServiceInstanceId>,
+    /// What becomes of the others, in order of their ids. Those that stay as they are are left out.
+    pub instances: Vec<InstancePlan>,
+}
+
+impl Plan {
+    /// Whether everything stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.new_hosts.is_empty() && self.ended.is_empty() && self.instances.is_empty()
+    }
+}
+
+/// An instance while its processes are looked at.
+struct Seen {
+    plan: InstancePlan,
+    has: HashSet<ProcessTemplateId>,
+    /// What the processes that stay as they are hold of the unique rules.
+    kept: Vec<ProcessKeys>,
+}
+
+/// Decides while it is shown the processes.
+pub struct Planner<'a> {
+    templates: &'a [ProcessTemplate],
+    patterns: HashMap<ProcessTemplateId, (Pattern<'a>, &'a ProcessTemplate)>,
+    hosts: &'a HashMap<HostId, HostAddresses>,
+    stamp: UpdateStamp<'a>,
+    seen: BTreeMap<ServiceInstanceId, Seen>,
+}
+
+impl<'a> Planner<'a> {
+    /// `templates`: those of the service template, in order of their ids. `instances`: those that follow it, with their hosts. `hosts`:
+    /// the addresses of the hosts that are in the module.
+    pub fn new(
+        templates: &'a [ProcessTemplate],
+        instances: impl IntoIterator<Item = (ServiceInstanceId, HostId)>,
+        hosts: &'a HashMap<HostId, HostAddresses>,
+        stamp: UpdateStamp<'a>,
+    ) -> Self {
+        let patterns =
+            templates.iter().map(|template| (template.id, (template.property.pattern(), template))).collect();
+        let seen = instances.into_iter().map(|(id, host_id)| {
+            let plan = InstancePlan { id, host_id, gone: Vec::new(), changed: Vec::new(), missing: Vec::new() };
+            (id, Seen { plan, has: HashSet::new(), kept: Vec::new() })
+        });
+        Self { templates, patterns, hosts, stamp, seen: seen.collect() }
+    }
+
+    /// Looks at one more process. `None` when its text is not one that this program stores.
+    pub fn see(&mut self, found: FoundProcess<'_>) -> Option<()> {
+        let Some(seen) = self.seen.get_mut(&found.service_instance_id) else { return Some(()) };
+        let Some((pattern, template)) = self.patterns.get(&found.process_template_id) else {
+            let document = found.document();
+            seen.plan.gone.push(Gone { id: found.id, name: found.keys.name, document });
+            return Some(());
+        };
+        seen.has.insert(found.process_template_id);
+        let host = self.hosts.get(&seen.plan.host_id).unwrap_or(&NO_ADDRESSES);
+        if pattern.is_followed(found.fixed_fields, host)? {
+            seen.kept.push(found.keys);
+            return Some(());
+        }
+        let stored = StoredProcess::read(found.id, found.fixed_fields, found.extra_fields)?;
+        let differences = template.property.differences(&stored, host);
+        let fields: Object = differences.iter().map(|found| (found.field.to_owned(), found.becomes.clone())).collect();
+        seen.plan.changed.push(Changed {
+            id: found.id,
+            before: found.document(),
+            after: adopt(&stored, &differences, self.stamp),
+            fields: Json::Object(fields).to_string(),
+            keys: found.keys,
+        });
+        Some(())
+    }
+
+    /// The decision, once all processes were shown, or which of them would clash: an unlocked start parameter may have become that of
+    /// another template of the same program.
+    pub fn finish(self) -> Result<Plan, Vec<Fault>> {
+        let with_instance: HashSet<_> = self.seen.values().map(|seen| seen.plan.host_id).collect();
+        if self.templates.is_empty() {
+            let ended = self.seen.into_keys().collect();
+            return Ok(Plan { new_hosts: Vec::new(), ended, instances: Vec::new() });
+        }
+        let mut new_hosts: Vec<_> = self.hosts.keys().copied().filter(|host| !with_instance.contains(host)).collect();
+        new_hosts.sort_unstable();
+        let keys: Vec<_> = self.templates.iter().map(|template| template.property.keys()).collect();
+        let (mut instances, mut faults) = (Vec::new(), Vec::new());
+        for mut seen in self.seen.into_values() {
+            let lacks = self.templates.iter().enumerate().filter(|(_, template)| !seen.has.contains(&template.id));
+            seen.plan.missing = lacks.map(|(place, _)| place).collect();
+            if seen.plan.is_empty() {
+                continue;
+            }
+            find_clashes(&seen, &keys, &mut faults);
+            instances.push(seen.plan);
+        }
+        if faults.is_empty() { Ok(Plan { new_hosts, ended: Vec::new(), instances }) } else { Err(faults) }
+    }
+}
+
+/// Processes that change keep the cause of a duplicate, those that would be made have one of their own.
+fn find_clashes(seen: &Seen, templates: &[ProcessKeys], faults: &mut Vec<Fault>) {
+    let changed = seen.plan.changed.iter().map(|changed| &changed.after.keys);
+    let made = seen.plan.missing.iter().map(|place| &templates[*place]);
+    let wanted: Vec<_> = changed.chain(made).collect();
+    let mut clashes = Vec::new();
+    process::find_clashes(&seen.kept, &wanted, |i, _| FieldPath::of("processes").index(i), &mut clashes);
+    faults.extend(clashes.into_iter().map(|clash| {
+        let is_made =
+            (seen.plan.changed.len()..wanted.len()).any(|i| clash.path == FieldPath::of("processes").index(i));
+        let cause = if is_made { Cause::NotSynchronized } else { clash.cause };
+        let value = match clash.reason {
+            Some(Reason::Taken { value } | Reason::TakenInRequest { value, .. }) => value,
+            _ => quoted(clash.name.as_deref().unwrap_or_default()),
+        };
+        Fault::new(cause, "").named(format!("service_instance_id {}", seen.plan.id)).because(Reason::Taken { value })
+    }));
+}

@@ -1,0 +1,68 @@
+//! Keeps a [`Runner`] going beside the requests: it looks for jobs when a request has asked for one, and every second, since another
+//! server may have left some.
+
+use crate::envelope::Outcome;
+use crate::language::Language;
+use crate::state::State;
+use rollcall_app::OpError;
+use rollcall_app::job::runner::{Explained, Means, Runner, Step};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How often jobs of other servers are looked for.
+const POLL: Duration = Duration::from_secs(1);
+/// How long a runner waits when the store cannot go on.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often jobs that ended long ago are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
+/// The number and the words of an error, as the doors give them.
+pub(crate) fn explain(error: &OpError) -> Explained {
+    let words = |language| Outcome::of_error(error, false, language);
+    let (english, chinese) = (words(Language::English), words(Language::Chinese));
+    Explained { code: english.code, english: english.message, chinese: chinese.message }
+}
+
+/// Does jobs until `stopped` says so; the part that is being done is finished first.
+pub(crate) async fn run(state: Arc<State>, mut stopped: watch::Receiver<bool>) {
+    let mut runner = Runner::new(Means {
+        store: state.store.clone(),
+        zone: state.zone.clone(),
+        clock: state.clock.clone(),
+        explain,
+        holder: crate::door::new_name(),
+        lease: state.settings.jobs.lease,
+    });
+    let mut forgot: Option<Instant> = None;
+    let mut failing = false;
+    while !*stopped.borrow() {
+        let step = runner.step().await;
+        if let Err(error) = &step
+            && !failing
+        {
+            tracing::warn!(%error, "synchronizations cannot go on for now");
+        }
+        failing = step.is_err();
+        let wait = match step {
+            Ok(Step::Worked) => continue,
+            Ok(Step::Idle) => POLL,
+            Err(_) => PAUSE,
+        };
+        if !failing && forgot.is_none_or(|last| last.elapsed() >= FORGET_EVERY) {
+            // More of them wait for the next round: nothing depends on when they go.
+            forgot = Some(Instant::now());
+            if let Err(error) = runner.forget().await {
+                tracing::warn!(%error, "old synchronizations could not be forgotten");
+            }
+        }
+        tokio::select! {
+            _ = stopped.changed() => {}
+            () = state.jobs_asked.notified(), if !failing => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    if let Err(error) = runner.close().await {
+        tracing::warn!(%error, "a synchronization stays taken until its lease runs out");
+    }
+}

@@ -1,0 +1,311 @@
+//! Jobs: work that goes on after the answer, part by part, each part one transaction. A server that is at a job holds it by a lease, a
+//! row like any other. The lease only keeps servers from trying the same job: that no part is done twice, and none after the job was
+//! called off, follows from the lock on the job's row that each part takes first.
+
+use crate::{Param, Row, StoreError, Tx};
+use rollcall_domain::id::{BusinessId, JobId};
+use rollcall_domain::job::{JobKind, JobStatus};
+use rollcall_domain::moment::Moment;
+
+crate::statements! {
+    INSERT for many = "INSERT INTO job (id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code,
+        request_id, created_ms, changed_ms, reason, holder, lease_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '', 0)";
+    INSERT_PART for many = "INSERT INTO job_part (job_id, number, status, content) VALUES ($1, $2, $3, $4)";
+    /// Served by `job_unfinished`.
+    LIST_UNFINISHED = "SELECT target_id FROM job WHERE kind = $1 AND target_id {in $2} AND status < 3 ORDER BY target_id";
+    /// Served by `job_open`, the oldest first.
+    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms < $1 ORDER BY id LIMIT 1";
+    /// Served by the primary key.
+    CLAIM = "UPDATE job SET status = $2, holder = $3, lease_ms = $4 WHERE id = $1 AND status < 3 AND lease_ms < $5";
+    /// Served by the primary key.
+    LOCK = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id, created_ms,
+        changed_ms, reason, holder FROM job WHERE id = $1 {for update}";
+    /// Served by the primary key.
+    LOCK_MANY = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
+        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 ORDER BY id {for update}";
+    /// Served by the primary key.
+    SETTLE for many = "UPDATE job SET status = $2, changed_ms = $3, reason = $4, holder = '', lease_ms = 0 WHERE id = $1";
+    /// Served by the primary key.
+    KEEP = "UPDATE job SET lease_ms = $2, changed_ms = $3 WHERE id = $1";
+    /// Served by `job_part_number`.
+    NEXT_PART = "SELECT number, content FROM job_part WHERE job_id = $1 AND status = 0 ORDER BY number LIMIT 1";
+    /// Served by `job_part_number`.
+    END_PART = "UPDATE job_part SET status = $3, response = $4 WHERE job_id = $1 AND number = $2";
+    /// Served by `job_part_number`.
+    RENEW_PARTS = "UPDATE job_part SET status = 0, response = NULL WHERE job_id {in $1} AND status = 4";
+    /// Served by `job_part_number`.
+    COUNT_PARTS = "SELECT job_id, status, count(*) FROM job_part WHERE job_id {in $1} GROUP BY job_id, status";
+    /// Served by `job_part_number`.
+    LIST_FAILED_PARTS = "SELECT job_id, number, response FROM job_part WHERE job_id {in $1} AND status = 4 ORDER BY job_id, number";
+    /// Served by `job_target`.
+    LIST_NEWEST = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
+        created_ms, changed_ms, reason, holder FROM job WHERE id IN (SELECT max(id) FROM job
+        WHERE kind = $1 AND target_id {in $2} GROUP BY target_id) AND business_id = $3 ORDER BY id";
+    /// Served by `job_business`, the newest first.
+    LIST_OF_BUSINESS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
+        created_ms, changed_ms, reason, holder FROM job WHERE business_id = $1 ORDER BY id DESC LIMIT $2";
+    /// Served by the primary key, the newest first.
+    LIST_BY_ID = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
+        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 ORDER BY id DESC";
+    /// Served by `job_target`, the newest first.
+    LIST_OF_TARGETS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
+        created_ms, changed_ms, reason, holder FROM job {index job_target}
+        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 ORDER BY id DESC";
+    /// Served by `job_ended`.
+    LIST_OLD = "SELECT id FROM job WHERE status > 2 AND changed_ms < $1 ORDER BY changed_ms LIMIT $2";
+    /// Served by `job_part_number`.
+    FORGET_PARTS = "DELETE FROM job_part WHERE job_id {in $1}";
+    /// Served by the primary key.
+    FORGET = "DELETE FROM job WHERE id {in $1} AND status > 2";
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    pub id: JobId,
+    pub business_id: BusinessId,
+    pub kind: JobKind,
+    /// The module or set that is to follow.
+    pub target_id: i64,
+    pub template_id: i64,
+    pub status: JobStatus,
+    pub user: String,
+    /// Whether the user had proved who they are.
+    pub user_verified: bool,
+    pub app_code: String,
+    /// Of the request that asked for it.
+    pub request_id: String,
+    pub created: Moment,
+    pub changed: Moment,
+    /// What somebody said who called it off or set it going again.
+    pub reason: String,
+}
+
+/// A job that is to be, with what its parts are about, as texts of JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    pub job: Job,
+    pub parts: Vec<String>,
+}
+
+/// A part that is still to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// From 1.
+    pub number: i64,
+    /// JSON text.
+    pub content: String,
+}
+
+fn read(row: &dyn Row) -> Result<Job, StoreError> {
+    let unreadable = |what: &str, number: i64| StoreError::Unreadable(format!("{what} {number} of a job"));
+    let (kind, status) = (row.int(2)?, row.int(5)?);
+    Ok(Job {
+        id: JobId(row.int(0)?),
+        business_id: BusinessId(row.int(1)?),
+        kind: JobKind::of_number(kind).ok_or_else(|| unreadable("kind", kind))?,
+        target_id: row.int(3)?,
+        template_id: row.int(4)?,
+        status: JobStatus::of_number(status).ok_or_else(|| unreadable("status", status))?,
+        user: row.text(6)?.to_owned(),
+        user_verified: row.int(7)? != 0,
+        app_code: row.text(8)?.to_owned(),
+        request_id: row.text(9)?.to_owned(),
+        created: Moment(row.int(10)?),
+        changed: Moment(row.int(11)?),
+        reason: row.text(12)?.to_owned(),
+    })
+}
+
+fn ids_of(jobs: &[JobId]) -> Vec<i64> {
+    jobs.iter().map(|id| id.get()).collect()
+}
+
+/// Stores jobs with their parts. A target that has a job which is not ended is refused by an index.
+pub fn insert(tx: &mut dyn Tx, jobs: &[NewJob]) -> Result<(), StoreError> {
+    let (mut params, mut parts) = (Vec::with_capacity(jobs.len() * 13), Vec::new());
+    for NewJob { job, parts: contents } in jobs {
+        params.extend([
+            Param::Int(job.id.get()),
+            job.business_id.get().into(),
+            (job.kind as i64).into(),
+            job.target_id.into(),
+            job.template_id.into(),
+            (job.status as i64).into(),
+            (&job.user).into(),
+            i64::from(job.user_verified).into(),
+            (&job.app_code).into(),
+            (&job.request_id).into(),
+            job.created.unix_ms().into(),
+            job.changed.unix_ms().into(),
+            (&job.reason).into(),
+        ]);
+        for (content, number) in contents.iter().zip(1..) {
+            parts.extend([
+                Param::Int(job.id.get()),
+                Param::Int(number),
+                (JobStatus::New as i64).into(),
+                content.into(),
+            ]);
+        }
+    }
+    tx.execute_many(INSERT, 13, &params)?;
+    tx.execute_many(INSERT_PART, 4, &parts)
+}
+
+/// Those of these targets that have a job which is not ended.
+pub fn list_unfinished(tx: &mut dyn Tx, kind: JobKind, targets: &[i64]) -> Result<Vec<i64>, StoreError> {
+    tx.list(LIST_UNFINISHED, &[(kind as i64).into(), Param::Ids(targets)], |row| row.int(0))
+}
+
+/// The oldest job that is not ended and that no server holds.
+pub fn find_free(tx: &mut dyn Tx, now: Moment) -> Result<Option<JobId>, StoreError> {
+    tx.find(FIND_FREE, &[now.unix_ms().into()], |row| Ok(JobId(row.int(0)?)))
+}
+
+/// Who holds a job, and until when.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lease<'a> {
+    /// A name that no other server has.
+    pub holder: &'a str,
+    pub until: Moment,
+}
+
+/// Takes a job that nobody holds. Whether that succeeded.
+pub fn claim(tx: &mut dyn Tx, id: JobId, now: Moment, lease: Lease<'_>) -> Result<bool, StoreError> {
+    let executing = JobStatus::Executing as i64;
+    let (until, now) = (lease.until.unix_ms(), now.unix_ms());
+    let params = [id.get().into(), executing.into(), lease.holder.into(), until.into(), now.into()];
+    Ok(tx.execute(CLAIM, &params)? > 0)
+}
+
+/// A job that this holder is at, kept as it is until the end of the transaction. `None`: it is over, or another's by now.
+pub fn lock_held(tx: &mut dyn Tx, id: JobId, holder: &str) -> Result<Option<Job>, StoreError> {
+    let found = tx.find(LOCK, &[id.get().into()], |row| Ok((read(row)?, row.text(13)? == holder)))?;
+    Ok(found.and_then(|(job, is_held)| (is_held && job.status == JobStatus::Executing).then_some(job)))
+}
+
+/// Those of these jobs that are of the business, in order of their ids, kept as they are until the end of the transaction. Waits for a
+/// part that is being done.
+pub fn lock_many(tx: &mut dyn Tx, business: BusinessId, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
+    tx.list(LOCK_MANY, &[Param::Ids(&ids_of(ids)), business.get().into()], read)
+}
+
+/// Stores what has become of jobs, which nobody holds afterwards.
+pub fn settle(tx: &mut dyn Tx, jobs: &[Job]) -> Result<(), StoreError> {
+    let params = jobs.iter().flat_map(|job| {
+        [Param::Int(job.id.get()), (job.status as i64).into(), job.changed.unix_ms().into(), (&job.reason).into()]
+    });
+    tx.execute_many(SETTLE, 4, &params.collect::<Vec<_>>())
+}
+
+/// Goes on holding a job.
+pub fn keep(tx: &mut dyn Tx, id: JobId, now: Moment, until: Moment) -> Result<(), StoreError> {
+    tx.execute(KEEP, &[id.get().into(), until.unix_ms().into(), now.unix_ms().into()]).map(|_| ())
+}
+
+/// The first part of a job that is still to be done.
+pub fn next_part(tx: &mut dyn Tx, id: JobId) -> Result<Option<Part>, StoreError> {
+    let read = |row: &dyn Row| Ok(Part { number: row.int(0)?, content: row.text(1)?.to_owned() });
+    tx.find(NEXT_PART, &[id.get().into()], read)
+}
+
+/// A part is done, or could not be; `response` says why, as JSON text.
+pub fn end_part(tx: &mut dyn Tx, id: JobId, number: i64, response: Option<&str>) -> Result<(), StoreError> {
+    let status = if response.is_none() { JobStatus::Finished } else { JobStatus::Failure };
+    let params = [id.get().into(), number.into(), (status as i64).into(), response.into()];
+    tx.execute(END_PART, &params).map(|_| ())
+}
+
+/// Parts that could not be done are to be done again.
+pub fn renew_parts(tx: &mut dyn Tx, ids: &[JobId]) -> Result<(), StoreError> {
+    tx.execute(RENEW_PARTS, &[Param::Ids(&ids_of(ids))]).map(|_| ())
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub parts: usize,
+    pub finished: usize,
+    pub failed: usize,
+}
+
+/// How far each of these jobs is.
+pub fn progress(tx: &mut dyn Tx, ids: &[JobId]) -> Result<std::collections::HashMap<JobId, Progress>, StoreError> {
+    let mut all = std::collections::HashMap::new();
+    tx.query(COUNT_PARTS, &[Param::Ids(&ids_of(ids))], &mut |row| {
+        let progress: &mut Progress = all.entry(JobId(row.int(0)?)).or_default();
+        let (status, count) = (row.int(1)?, crate::engine::size(row.int(2)?)?);
+        progress.parts += count;
+        if status == JobStatus::Finished as i64 {
+            progress.finished += count;
+        } else if status == JobStatus::Failure as i64 {
+            progress.failed += count;
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// A part that could not be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedPart {
+    pub job_id: JobId,
+    pub number: i64,
+    /// Why, as JSON text.
+    pub response: String,
+}
+
+/// The parts of these jobs that could not be done, in order.
+pub fn list_failed_parts(tx: &mut dyn Tx, ids: &[JobId]) -> Result<Vec<FailedPart>, StoreError> {
+    tx.list(LIST_FAILED_PARTS, &[Param::Ids(&ids_of(ids))], |row| {
+        let response = row.text_or_null(2)?.unwrap_or("null").to_owned();
+        Ok(FailedPart { job_id: JobId(row.int(0)?), number: row.int(1)?, response })
+    })
+}
+
+/// The newest job of each of these targets that has one in the business.
+pub fn list_newest(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    kind: JobKind,
+    targets: &[i64],
+) -> Result<Vec<Job>, StoreError> {
+    tx.list(LIST_NEWEST, &[(kind as i64).into(), Param::Ids(targets), business.get().into()], read)
+}
+
+/// Which jobs of a business are meant.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// All, but no more than so many of the newest.
+    All(usize),
+    ById(&'a [JobId]),
+    OfTargets(JobKind, &'a [i64]),
+}
+
+/// Jobs of a business, the newest first.
+pub fn list(tx: &mut dyn Tx, business: BusinessId, wanted: Wanted<'_>) -> Result<Vec<Job>, StoreError> {
+    let business = Param::Int(business.get());
+    match wanted {
+        Wanted::All(limit) => {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            tx.list(LIST_OF_BUSINESS, &[business, limit.into()], read)
+        }
+        Wanted::ById(ids) => tx.list(LIST_BY_ID, &[Param::Ids(&ids_of(ids)), business], read),
+        Wanted::OfTargets(kind, targets) => {
+            tx.list(LIST_OF_TARGETS, &[(kind as i64).into(), Param::Ids(targets), business], read)
+        }
+    }
+}
+
+/// Forgets jobs that ended before a moment, so many at a time. How many that were.
+pub fn forget(tx: &mut dyn Tx, before: Moment, limit: usize) -> Result<usize, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let ids = tx.list(LIST_OLD, &[before.unix_ms().into(), limit.into()], |row| row.int(0))?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    tx.execute(FORGET_PARTS, &[Param::Ids(&ids)])?;
+    tx.execute(FORGET, &[Param::Ids(&ids)])
+}
