@@ -66,6 +66,8 @@ actions! {
     DeleteSetTemplate = "delete_biz_set_template", "集群模板删除", "Delete Set Template", [SetTemplate];
     /// Make sets and modules.
     CreateTopology = "create_biz_topology", "业务拓扑新建", "Create Business Topo", [Business];
+    /// Let sets follow their templates.
+    EditTopology = "edit_biz_topology", "业务拓扑编辑", "Edit Business Topo", [Business];
     /// Add hosts to a business, change its hosts.
     EditBusinessHost = "edit_biz_host", "业务主机编辑", "Edit Business Hosts", [Host];
     /// Put hosts of the pool into a business.

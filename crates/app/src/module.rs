@@ -12,7 +12,7 @@ use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
 use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId, SetTemplateId};
 use rollcall_domain::json::{FieldPath, JsonWriter, Object, Schema};
 use rollcall_domain::model::Model;
-use rollcall_domain::module::{self, Dictated, ModuleDraft, Place};
+use rollcall_domain::module::{self, Dictated, ModuleDraft, NewModule, Place};
 use rollcall_domain::page::{Page, PageIn};
 use rollcall_domain::service_instance;
 use rollcall_domain::service_template::ServiceTemplate;
@@ -152,31 +152,26 @@ fn name_taken(draft: &ModuleDraft) -> Fault {
 /// The rights with which sets get modules from their templates.
 pub(crate) trait MakesModules: Right {}
 impl MakesModules for right::CreateTopology {}
+impl MakesModules for right::EditTopology {}
 
-/// Gives a set that follows a template a module of each of these service templates, which are locked: name, category and attributes are
-/// theirs.
-pub(crate) fn create_following<R: MakesModules>(
-    granted: &Granted<R>,
+/// The modules of service templates, with these ids, that a set gets from its template: name, category and attributes are theirs.
+pub(crate) fn plan_following(
     context: &Context,
     tx: &mut dyn Tx,
+    business_id: BusinessId,
     (set_id, set_template_id): (SetId, SetTemplateId),
     services: &[ServiceTemplate],
-    journal: &mut Journal,
-) -> Result<(), OpError> {
-    if services.is_empty() {
-        return Ok(());
-    }
-    let business_id = granted.business();
-    let ids: Vec<_> = services.iter().map(|service| service.id).collect();
+    ids: impl IntoIterator<Item = i64>,
+) -> Result<Vec<NewModule>, OpError> {
+    let named: Vec<_> = services.iter().map(|service| service.id).collect();
     let mut attributes: HashMap<_, Vec<_>> = HashMap::new();
-    for (service, attribute) in rollcall_store::template_attribute::list_many(tx, business_id, &ids)? {
+    for (service, attribute) in rollcall_store::template_attribute::list_many(tx, business_id, &named)? {
         attributes.entry(service).or_default().push(attribute);
     }
     let time = context.time_text();
     let birth = Birth { time: &time, user: &context.caller.user };
-    let first = sequence::take(tx, Sequence::Module, services.len())?;
     let mut modules = Vec::with_capacity(services.len());
-    for (service, id) in services.iter().zip(first..) {
+    for (service, id) in services.iter().zip(ids) {
         let fixed = attributes.get(&service.id).map_or(&[][..], Vec::as_slice);
         let fixed = template_attribute::values_of(Model::Module, fixed);
         let dictated = Dictated { name: &service.name, category_id: service.category_id, attributes: &fixed };
@@ -191,6 +186,24 @@ pub(crate) fn create_following<R: MakesModules>(
         };
         modules.push(draft.place(ModuleId(id), place, &birth));
     }
+    Ok(modules)
+}
+
+/// Gives a set that follows a template a module of each of these service templates, which are locked.
+pub(crate) fn create_following<R: MakesModules>(
+    granted: &Granted<R>,
+    context: &Context,
+    tx: &mut dyn Tx,
+    set: (SetId, SetTemplateId),
+    services: &[ServiceTemplate],
+    journal: &mut Journal,
+) -> Result<(), OpError> {
+    if services.is_empty() {
+        return Ok(());
+    }
+    let business_id = granted.business();
+    let first = sequence::take(tx, Sequence::Module, services.len())?;
+    let modules = plan_following(context, tx, business_id, set, services, first..)?;
     rollcall_store::module::insert(tx, &modules).map_err(|error| match error {
         StoreError::Unique(_) => Fault::new(Cause::Duplicate, "bk_module_name").into(),
         error => OpError::from(error),

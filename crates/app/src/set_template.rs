@@ -3,9 +3,14 @@
 
 mod all_info;
 mod difference;
+mod status;
+mod synchronization;
 
 pub use all_info::{CreateAllInfo, GetAllInfo, UpdateAllInfo};
 pub use difference::{CompareSet, FindHosts, GetStatus, ListSets, ListStatuses};
+pub use status::{ListHistory, ListSetJobs, ListSynchronizations};
+pub use synchronization::SynchronizeSets;
+pub(crate) use synchronization::do_part;
 
 use crate::access::{Granted, right};
 use crate::journal::{Change, Journal};

@@ -23,7 +23,7 @@ use rollcall_domain::process::{NewProcess, Placement, ProcessKeys, UpdateStamp};
 use rollcall_domain::service_instance::{NewServiceInstance, whole_document};
 use rollcall_domain::synchronization::{FoundProcess, Plan, Planner};
 use rollcall_domain::template_attribute::TemplateAttribute;
-use rollcall_domain::{module, template_attribute, wire_input};
+use rollcall_domain::{record, template_attribute, wire_input};
 use rollcall_store::event::EventKind;
 use rollcall_store::job::Job;
 use rollcall_store::module::{ModuleRow, WholeModule};
@@ -261,7 +261,7 @@ fn with_values(
     if differing.is_empty() {
         return Ok(None);
     }
-    let document = module::changed_document(record, &differing, &context.caller.user, &context.time_text());
+    let document = record::changed_document(record, &differing, &context.caller.user, &context.time_text());
     Ok(Some((document, Json::Object(differing).to_string())))
 }
 

@@ -363,7 +363,8 @@ pub fn operations() -> Vec<Operation> {
         )
         .at(Method::Put, "/update/sync_job/cancel")
         .backend_only()
-        .needs(Action::EditServiceInstance),
+        .needs(Action::EditServiceInstance)
+        .needs(Action::EditTopology),
         Operation::new::<job::RetryJobs>(
             "put_update_sync_job_retry",
             "Set synchronizations going again that failed or were called off",
@@ -372,6 +373,7 @@ pub fn operations() -> Vec<Operation> {
         .at(Method::Put, "/update/sync_job/retry")
         .backend_only()
         .needs(Action::EditServiceInstance)
+        .needs(Action::EditTopology)
         .starts_jobs(),
         Operation::new::<module::UnbindModule>(
             "delete_template_binding_on_module",
@@ -630,6 +632,36 @@ pub fn operations() -> Vec<Operation> {
             Weight::Scan,
         ))
         .post("/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/host_with_instances")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::SynchronizeSets>(
+            "sync_set_template_to_set",
+            "Let sets and their modules follow their set template; goes on after the answer",
+            Weight::Write,
+        ))
+        .post("/updatemany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/sync_to_instances")
+        .needs(Action::EditTopology)
+        .starts_jobs()
+        .previews_by_reading(),
+        of_set_template(Operation::new::<set_template::ListSetJobs>(
+            "post_findmany_topo_set_template__bk_biz_id__instances_sync_status",
+            "The newest synchronization of each set of a set template, with its parts",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/instances_sync_status")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::ListSynchronizations>(
+            "post_findmany_topo_set_template_sync_status_bk_biz_id",
+            "How the last synchronizations of sets went, and whether they need another one",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template_sync_status/bk_biz_id/{bk_biz_id}")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::ListHistory>(
+            "post_findmany_topo_set_template_sync_history_bk_biz_id",
+            "The synchronizations of sets that there were, the newest first",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template_sync_history/bk_biz_id/{bk_biz_id}")
         .backend_only(),
         // Attributes that set templates fix for their sets
         Operation::new::<template_attribute::UpdateAttributes<SetTemplate>>(

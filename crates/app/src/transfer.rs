@@ -224,6 +224,10 @@ impl Loaded {
             if makes_instances {
                 make_instances(granted, context, tx, &plan, &mut journal)?;
             }
+            let joined: BTreeSet<_> = plan.joining().map(|relation| relation.module.id).collect();
+            if !joined.is_empty() {
+                rollcall_store::module::keep(tx, &joined.into_iter().collect::<Vec<_>>())?;
+            }
             journal.write(context, tx)?;
         }
         Ok(Reply::null())

@@ -74,6 +74,8 @@ pub enum Cause {
     ModuleUnreadable,
     /// A transfer names a module that is not there.
     TargetModuleAbsent,
+    /// A module that is to go has hosts.
+    HasHosts,
     /// Modules of a set made from a set template come from that template only.
     SetOwnedByTemplate,
     /// A built-in set or module may not be changed.
@@ -106,6 +108,8 @@ pub enum Cause {
     FuncNameTaken,
     /// Process templates could not be removed.
     ProcessTemplatesNotRemoved,
+    /// Synchronizations could not be listed.
+    JobsUnreadable,
     /// The host has an instance of the module's template already.
     InstanceExists,
     /// A service template could not be removed.

@@ -157,16 +157,7 @@ pub fn unbound_document(document: &str, user: &str, time: &str) -> Option<String
 fn rewritten<const N: usize>(document: &str, fields: [(&str, Json); N], user: &str, time: &str) -> Option<String> {
     let Ok(Json::Object(record)) = parse(document.as_bytes(), Limits::default()) else { return None };
     let fields = fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
-    Some(changed_document(record, &fields, user, time))
-}
-
-/// The document of a module in which these fields have become others.
-pub fn changed_document(mut record: Object, fields: &Object, user: &str, time: &str) -> String {
-    for (field, value) in fields.iter() {
-        record.insert(field, value.clone());
-    }
-    record::put(&mut record, record::change_stamps(time, user));
-    Json::Object(record).to_string()
+    Some(record::changed_document(record, &fields, user, time))
 }
 
 /// A module takes a shared category or one of its own business (`templates` 8).

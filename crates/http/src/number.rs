@@ -66,6 +66,7 @@ numbers! {
         BusinessUnreadable => (1_101_033, "cannot read business {0}", "读取业务 {0} 出错"),
         SetUnreadable => (1_101_011, "cannot read set {0}", "读取集群 {0} 出错"),
         ModuleUnreadable => (1_101_034, "cannot read module: {0}", "读取模块出错：{0}"),
+        HasHosts => (1_101_030, "{0} has hosts and cannot be removed", "{0} 下有主机，不能删除"),
         TargetModuleAbsent => (1_101_080, "target module {0} does not exist", "目标模块 {0} 不存在"),
         SetOwnedByTemplate => {
             (1_101_097, "the modules of this set are owned by its template", "该集群的模块由集群模板管理")
@@ -127,6 +128,7 @@ numbers! {
             "{0} does not follow the service template in question",
             "{0} 与所用的服务模板不一致",
         ),
+        JobsUnreadable => (1_117_007, "synchronizations of {0} cannot be listed", "查询 {0} 的同步任务出错"),
         JobUnderWay => (1_117_008, "{0} is being synchronized already", "{0} 的同步任务尚未结束"),
         UseBuiltInTransfer => (
             1_113_013,

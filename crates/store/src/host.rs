@@ -90,7 +90,6 @@ pub fn in_module(tx: &mut dyn Tx, module: ModuleId, hosts: &[HostId]) -> Result<
     tx.list(HOSTS_IN_MODULE, &[module.get().into(), Param::Ids(&hosts)], |row| Ok(HostId(row.int(0)?)))
 }
 
-/// Keeps others from moving or changing these hosts until the end of the transaction, and from making instances on them. To be
 /// How many hosts are in each of these modules of a business. Those without any are left out.
 pub fn count_in_modules(
     tx: &mut dyn Tx,
@@ -109,6 +108,7 @@ pub fn count_in_sets(tx: &mut dyn Tx, business: BusinessId, sets: &[i64]) -> Res
     Ok(counts.into_iter().collect())
 }
 
+/// Keeps others from moving or changing these hosts until the end of the transaction, and from making instances on them. To be
 /// called before anything about them is read.
 pub fn lock(tx: &mut dyn Tx, hosts: &[HostId]) -> Result<(), StoreError> {
     let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();

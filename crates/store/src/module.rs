@@ -69,6 +69,8 @@ crate::statements! {
     /// Served by `module_set`.
     LIST_OF_SETS = "SELECT set_id, id, service_template_id, name FROM module
         WHERE business_id = $1 AND set_id {in $2} ORDER BY id";
+    /// Served by the primary key.
+    DELETE = "DELETE FROM module WHERE id = $1";
     INSERT for many = "INSERT INTO module (id, business_id, set_id, kind, name, service_template_id, service_category_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
@@ -286,6 +288,20 @@ pub fn each_document(
         Some(_) => (DOCUMENTS_OF_SET, &params[..]),
     };
     tx.query(sql, params, &mut |row| each(row.text(0)?))
+}
+
+/// Makes sure that these modules, each named once, are there until the end of the transaction, which put hosts into them. Whoever removes a module looks
+/// for hosts when it has locked it, so that one of the two sees what the other did.
+pub fn keep(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<(), StoreError> {
+    if lock_shared(tx, ids)?.len() == ids.len() {
+        return Ok(());
+    }
+    Err(StoreError::Conflict("a module that hosts join was removed meanwhile".into()))
+}
+
+/// Removes a module that has no hosts and so no instances.
+pub fn delete(tx: &mut dyn Tx, id: ModuleId) -> Result<(), StoreError> {
+    tx.execute(DELETE, &[id.get().into()]).map(|_| ())
 }
 
 /// Stores modules.

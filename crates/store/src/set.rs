@@ -28,6 +28,11 @@ crate::statements! {
     /// Served by `topology_set_template`.
     COUNT_BY_TEMPLATE = "SELECT set_template_id, count(*) FROM topology_set
         WHERE business_id = $1 AND set_template_id > 0 AND set_template_id {in $2} GROUP BY set_template_id";
+    /// Served by the primary key.
+    LOCK = "SELECT id, business_id, parent_id, kind, set_template_id, name, document FROM topology_set
+        WHERE id = $1 {for update}";
+    /// Served by the primary key.
+    UPDATE = "UPDATE topology_set SET document = $2 WHERE id = $1";
     INSERT for many = "INSERT INTO topology_set (id, business_id, parent_id, kind, name, set_template_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
 }
@@ -92,6 +97,16 @@ fn read_whole(row: &dyn crate::Row) -> Result<WholeSet, StoreError> {
 /// Sets with their documents, of whatever business, in order of their ids; those that are not there are left out.
 pub fn list_whole(tx: &mut dyn Tx, ids: &[i64]) -> Result<Vec<WholeSet>, StoreError> {
     tx.list(LIST_WHOLE, &[Param::Ids(ids)], read_whole)
+}
+
+/// A set, kept as it is until the end of the transaction. Who also needs templates has locked them before.
+pub fn lock(tx: &mut dyn Tx, id: SetId) -> Result<Option<WholeSet>, StoreError> {
+    tx.find(LOCK, &[id.get().into()], read_whole)
+}
+
+/// Stores the changed document of a set whose key columns stay.
+pub fn update(tx: &mut dyn Tx, id: SetId, document: &str) -> Result<(), StoreError> {
+    tx.execute(UPDATE, &[id.get().into(), document.into()]).map(|_| ())
 }
 
 /// The sets that follow set templates, with their documents, in order of their ids.
