@@ -416,6 +416,41 @@ const CASES: &[Case] = &[
         let (business, template) = with_followers(app, count);
         json!({"bk_biz_id": business, "is_partial": true, "service_template_ids": [template]})
     }),
+    case("sync_service_template_to_service_instance", "modules", [10, 12], [1, 20], |app, count| {
+        let (business, template) = with_followers(app, count);
+        json!({"bk_biz_id": business, "service_template_id": template,
+            "bk_module_ids": modules_of(app, business, template)})
+    }),
+    case("sync_service_template_to_service_instance", "a preview of instances", [10, 10], [1, 20], |app, count| {
+        let following = Following::joined(app, 2, count);
+        let mut asked = following.asked();
+        asked["bk_module_ids"] = json!([following.place.module]);
+        asked["dry_run"] = json!(true);
+        asked
+    }),
+    case("list_service_template_sync_status", "modules", [8, 8], [1, 20], |app, count| {
+        let (business, template) = with_jobs(app, count);
+        json!({"bk_biz_id": business, "service_template_id": template,
+            "bk_module_ids": modules_of(app, business, template)})
+    }),
+    case(
+        "post_findmany_sync_job_bk_biz_id",
+        "jobs",
+        [3, 3],
+        [1, 20],
+        |app, count| json!({"bk_biz_id": with_jobs(app, count).0}),
+    ),
+    case("put_update_sync_job_cancel", "jobs", [4, 6], [1, 20], |app, count| {
+        let business = with_jobs(app, count).0;
+        json!({"bk_biz_id": business, "job_ids": jobs_of(app, business)})
+    }),
+    case("put_update_sync_job_retry", "jobs", [6, 8], [1, 20], |app, count| {
+        let business = with_jobs(app, count).0;
+        let jobs = jobs_of(app, business);
+        let body = json!({"bk_biz_id": business, "job_ids": jobs});
+        app.native("PUT", "/update/sync_job/cancel", body.clone()).data();
+        body
+    }),
     case("put_update_proc_service_template_attribute", "attributes", [5, 7], [1, 3], |app, count| {
         let (business, template) = with_attributes(app, count);
         json!({"bk_biz_id": business, "id": template, "attributes": attributes(count, "2")})
@@ -452,18 +487,17 @@ const CASES: &[Case] = &[
     }),
     case("delete_set_template", "templates", [8, 10], [1, 20], |app, count| {
         let kit = Kit::new(app, 2);
-        let more = (1..count).map(|i| kit.template(app, &format!("k{i}")));
-        json!({"bk_biz_id": kit.business, "set_template_ids": more.chain([kit.template]).collect::<Vec<_>>()})
+        json!({"bk_biz_id": kit.business, "set_template_ids": kit.templates(app, count)})
     }),
     case("get_find_topo_set_template__bk_biz_id", "", [1, 1], [1, 20], |app, count| Kit::new(app, count).named()),
     case("list_set_template", "templates", [2, 2], [1, 20], |app, count| {
         let kit = Kit::new(app, 1);
-        (1..count).for_each(|i| drop(kit.template(app, &format!("k{i}"))));
+        kit.templates(app, count);
         json!({"bk_biz_id": kit.business})
     }),
     case("post_findmany_topo_set_template_bk_biz_id__web", "templates", [2, 2], [1, 20], |app, count| {
         let kit = Kit::new(app, 1);
-        (1..count).for_each(|i| drop(kit.template(app, &format!("k{i}"))));
+        kit.templates(app, count);
         json!({"bk_biz_id": kit.business})
     }),
     case("list_set_template_related_service_template", "service templates", [2, 2], [1, 20], |app, count| {
@@ -540,7 +574,7 @@ const CASES: &[Case] = &[
     }),
     case("delete_service_template", "that set templates list", [11, 13], [1, 20], |app, count| {
         let kit = Kit::new(app, 1);
-        (1..count).for_each(|i| drop(kit.template(app, &format!("k{i}"))));
+        kit.templates(app, count);
         json!({"bk_biz_id": kit.business, "service_template_id": kit.services[0]})
     }),
     case("search_object_attribute", "", [1, 1], [1, 1], |_, _| json!({"bk_obj_id": "host"})),
@@ -611,7 +645,9 @@ const CASES: &[Case] = &[
 fn asked(case: &Case, size: usize) -> Vec<Asked> {
     let counting = Arc::new(OnceLock::new());
     let given = counting.clone();
-    let app = TestApp::with().settings(|settings| settings.dev = true).administrator(USER).engine(move |engine| {
+    // Jobs would ask for statements of their own beside the calls.
+    let app = TestApp::with().settings(|settings| (settings.dev, settings.jobs.run) = (true, false));
+    let app = app.administrator(USER).engine(move |engine| {
         let translate = on_engine(for_sqlite as fn(&str) -> String, for_postgres);
         given.get_or_init(|| Arc::new(CountingEngine::new(engine, translate))).clone()
     });
@@ -667,6 +703,27 @@ fn no_operation_is_left_out() {
     let counted: BTreeSet<_> = CASES.iter().map(|case| case.operation).collect();
     let all: BTreeSet<_> = rollcall_app::table::operations().iter().map(|operation| operation.name).collect();
     assert_eq!(counted, all);
+}
+
+/// The modules that follow a template.
+fn modules_of(app: &TestApp, business: i64, template: i64) -> Vec<Value> {
+    let path = format!("/module/bk_biz_id/{business}/service_template_id/{template}");
+    let listed = app.post(&path, json!({})).data();
+    listed["info"].as_array().unwrap().iter().map(|module| module["bk_module_id"].clone()).collect()
+}
+
+/// A business and a template with as many modules, each with a job.
+fn with_jobs(app: &TestApp, count: usize) -> (i64, i64) {
+    let (business, template) = with_followers(app, count);
+    let body = json!({"bk_biz_id": business, "service_template_id": template,
+        "bk_module_ids": modules_of(app, business, template)});
+    app.native("PUT", "/update/proc/service_instance/sync", body).data();
+    (business, template)
+}
+
+fn jobs_of(app: &TestApp, business: i64) -> Vec<Value> {
+    let listed = app.post(&format!("/findmany/sync_job/bk_biz_id/{business}"), json!({})).data();
+    listed["info"].as_array().unwrap().iter().map(|job| job["job_id"].clone()).collect()
 }
 
 fn business(app: &TestApp, name: &str) -> i64 {
@@ -809,6 +866,12 @@ impl Kit {
         let body = json!({"name": name, "service_template_ids": self.services});
         let path = format!("/create/topo/set_template/bk_biz_id/{}", self.business);
         app.post(&path, body).data()["id"].as_i64().unwrap()
+    }
+
+    /// With others of the same: so many.
+    fn templates(&self, app: &TestApp, count: usize) -> Vec<i64> {
+        let others = (1..count).map(|i| self.template(app, &format!("k{i}")));
+        std::iter::once(self.template).chain(others).collect()
     }
 
     fn with_attributes(app: &TestApp, count: usize) -> Self {

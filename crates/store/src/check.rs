@@ -476,6 +476,29 @@ const RULES: &[Rule] = &[
         "its events do not tell that it was created once and lives",
         lives_against_events!("service_template_attribute", "112"),
     ),
+    // Jobs: templates 11.1 and invariant 17. They are forgotten without a word.
+    rule("job", "its events do not tell that it was created once and lives", lives_against_events!("job", "120")),
+    rule(
+        "job",
+        "it is over, and a server holds it",
+        "SELECT id FROM job WHERE status > 2 AND holder <> ''",
+    ),
+    rule(
+        "job",
+        "another job of its target is not over either",
+        "SELECT max(id) FROM job WHERE status < 3 GROUP BY kind, target_id HAVING count(*) > 1",
+    ),
+    rule(
+        "job",
+        "it is finished, and parts of it are not",
+        "SELECT j.id FROM job j WHERE j.status = 3 AND EXISTS (SELECT 1 FROM job_part p
+            WHERE p.job_id = j.id AND p.status <> 3)",
+    ),
+    rule(
+        "job_part",
+        "its job does not exist",
+        "SELECT p.job_id FROM job_part p WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.id = p.job_id)",
+    ),
     rule(
         "set_template",
         "its events do not tell that it was created once and lives",
@@ -670,6 +693,7 @@ const COUNTED: &[(&str, &str)] = counted! {
     "service_instance", "service_instance",
         "SELECT max(id) AS seen FROM service_instance UNION ALL SELECT max(object_id) FROM event WHERE kind = 100";
     "process", "process", "SELECT max(id) AS seen FROM process UNION ALL SELECT max(object_id) FROM event WHERE kind = 9";
+    "job", "job", "SELECT max(id) AS seen FROM job UNION ALL SELECT max(object_id) FROM event WHERE kind = 120";
     "app_secret", "app_secret", "SELECT max(id) AS seen FROM app_secret";
     "user_token", "user_token", "SELECT max(id) AS seen FROM user_token";
     "grant", "access_grant", "SELECT max(id) AS seen FROM access_grant";

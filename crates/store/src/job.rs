@@ -56,8 +56,8 @@ crate::statements! {
         WHERE kind = $1 AND target_id {in $2} AND business_id = $3 ORDER BY id DESC";
     /// Served by `job_ended`.
     LIST_OLD = "SELECT id FROM job WHERE status > 2 AND changed_ms < $1 ORDER BY changed_ms LIMIT $2";
-    /// Served by `job_part_number`.
-    FORGET_PARTS = "DELETE FROM job_part WHERE job_id {in $1}";
+    /// Served by `job_part_number` and the primary key.
+    FORGET_PARTS = "DELETE FROM job_part WHERE job_id {in $1} AND NOT EXISTS (SELECT 1 FROM job WHERE job.id = job_part.job_id)";
     /// Served by the primary key.
     FORGET = "DELETE FROM job WHERE id {in $1} AND status > 2";
 }
@@ -328,13 +328,15 @@ pub fn list(tx: &mut dyn Tx, business: BusinessId, wanted: Wanted<'_>) -> Result
     }
 }
 
-/// Forgets jobs that ended before a moment, so many at a time. How many that were.
-pub fn forget(tx: &mut dyn Tx, before: Moment, limit: usize) -> Result<usize, StoreError> {
+/// The jobs that ended longest ago, before a moment and no more than so many.
+pub fn list_old(tx: &mut dyn Tx, before: Moment, limit: usize) -> Result<Vec<JobId>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let ids = tx.list(LIST_OLD, &[before.unix_ms().into(), limit.into()], |row| row.int(0))?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    tx.execute(FORGET_PARTS, &[Param::Ids(&ids)])?;
-    tx.execute(FORGET, &[Param::Ids(&ids)])
+    tx.list(LIST_OLD, &[before.unix_ms().into(), limit.into()], |row| Ok(JobId(row.int(0)?)))
+}
+
+/// Forgets jobs that are over.
+pub fn forget(tx: &mut dyn Tx, ids: &[JobId]) -> Result<(), StoreError> {
+    let ids = ids_of(ids);
+    tx.execute(FORGET, &[Param::Ids(&ids)])?;
+    tx.execute(FORGET_PARTS, &[Param::Ids(&ids)]).map(|_| ())
 }

@@ -312,6 +312,24 @@ fn damaged_hosts_are_found() {
 }
 
 #[test]
+fn damaged_jobs_are_found() {
+    let job = |status: i64, holder: &str| {
+        format!(
+            "INSERT INTO job VALUES (1, 1, 1, 4, 1, {status}, 'u', 1, '', 'r1', 0, 0, '', '{holder}', 0);
+            INSERT INTO job_part VALUES (1, 1, 0, '{{}}', NULL);"
+        )
+    };
+    check(&job(0, ""), "job", 1, "created once");
+    check(&job(0, ""), "job", 1, "given out again");
+    check(&job(4, "a"), "job", 1, "a server holds it");
+    check(&job(3, ""), "job", 1, "parts of it are not");
+    let second = "DROP INDEX job_unfinished; INSERT INTO job SELECT 2, 1, kind, target_id, 1, 1, 'u', 1, '', 'r1', 0, 0, '', '', 0
+        FROM job;";
+    check(&format!("{}{second}", job(0, "")), "job", 2, "another job of its target");
+    check("INSERT INTO job_part VALUES (7, 1, 0, '{}', NULL)", "job_part", 7, "job does not exist");
+}
+
+#[test]
 fn damaged_histories_are_found() {
     check("DELETE FROM event WHERE id = 3", "event", 4, "before it is missing");
     check("DELETE FROM event WHERE id = 2", "process", 1, "created once");

@@ -153,11 +153,16 @@ impl Runner {
         self.means.store.write(let_go).await
     }
 
-    /// Forgets what ended long ago. Whether there may be more of it.
-    pub async fn forget(&self) -> Result<bool, StoreError> {
+    /// Forgets some of what ended long ago, if there is any.
+    pub async fn forget(&self) -> Result<(), StoreError> {
         let before = self.means.now().unix_ms() - i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX);
-        let forgotten = self.means.store.write(move |tx| store::forget(tx, Moment(before), FORGOTTEN_AT_ONCE)).await?;
-        Ok(forgotten == FORGOTTEN_AT_ONCE)
+        let old = move |tx: &mut dyn Tx| store::list_old(tx, Moment(before), FORGOTTEN_AT_ONCE);
+        let old = self.means.store.read_async(false, old).await?;
+        if old.is_empty() {
+            return Ok(());
+        }
+        // Jobs that were set going again meanwhile are not forgotten.
+        self.means.store.write(move |tx| store::forget(tx, &old)).await
     }
 
     async fn claim(&self) -> Result<Option<JobId>, StoreError> {

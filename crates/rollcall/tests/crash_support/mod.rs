@@ -291,10 +291,15 @@ impl Client {
 
     /// The same at any door.
     pub fn send(&mut self, path: &str, body: &Value) -> io::Result<Answer> {
+        self.call("POST", path, body)
+    }
+
+    /// The same by any method.
+    pub fn call(&mut self, method: &str, path: &str, body: &Value) -> io::Result<Answer> {
         let stream = self.0.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let body = body.to_string();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: rollcall\r\nBK_User: crash\r\nHTTP_BLUEKING_SUPPLIER_ID: 0\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: rollcall\r\nBK_User: crash\r\nHTTP_BLUEKING_SUPPLIER_ID: 0\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );

@@ -55,6 +55,7 @@ pub fn fill(store: &Store) {
             (Sequence::SetTemplateAttribute, BUSINESSES),
             (Sequence::ServiceInstance, BUSINESSES * HOSTS),
             (Sequence::Process, LAST_PROCESS),
+            (Sequence::Job, BUSINESSES),
         ] {
             sequence::reserve_up_to(tx, counter, last)?;
         }
@@ -120,6 +121,7 @@ fn fill_business(tx: &mut dyn Tx, business: i64) -> Result<(), StoreError> {
     }
     fill_template(tx, business, &mut told)?;
     fill_set_template(tx, business, &mut told)?;
+    fill_job(tx, business, module, &mut told)?;
     // The ids of a business are not in a row.
     let hosts: Vec<_> = (0..HOSTS).map(|n| n * BUSINESSES + business).collect();
     for host in &hosts {
@@ -178,6 +180,21 @@ fn fill_set_template(tx: &mut dyn Tx, id: i64, told: &mut Vec<EventRow>) -> Resu
         &[id.into(), (&document).into()],
     )?;
     told.push(created(id, EventKind::SetTemplateAttribute, id, document));
+    Ok(())
+}
+
+/// A job that is over, and one part of it, which failed; both have the id of their business.
+fn fill_job(tx: &mut dyn Tx, id: i64, module: i64, told: &mut Vec<EventRow>) -> Result<(), StoreError> {
+    put(
+        tx,
+        "INSERT INTO job (id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
+            created_ms, changed_ms, reason, holder, lease_ms)
+            VALUES ($1, $1, 1, $2, $1, 4, 'ann', 1, 'demo', 'r', 5, 6, 'why \"not\"', '', 0)",
+        &[id.into(), module.into()],
+    )?;
+    let part = "INSERT INTO job_part (job_id, number, status, content, response) VALUES ($1, 1, 4, '{}', $2)";
+    put(tx, part, &[id.into(), r#"{"code":1}"#.into()])?;
+    told.push(created(id, EventKind::Job, id, "{}".into()));
     Ok(())
 }
 
