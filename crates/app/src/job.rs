@@ -234,6 +234,9 @@ impl Serve for RetryJobs {
         let mut faults = Vec::new();
         for kind in JobKind::ALL {
             let of_kind: Vec<_> = jobs.iter().filter(|job| job.kind == kind).collect();
+            if of_kind.is_empty() {
+                continue;
+            }
             let targets: Vec<_> = of_kind.iter().map(|job| job.target_id).collect();
             let mut busy: HashSet<_> = store::list_unfinished(tx, kind, &targets)?.into_iter().collect();
             for job in of_kind {

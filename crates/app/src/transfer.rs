@@ -15,6 +15,7 @@ use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, HostId, ModuleId, ServiceTemplateId};
 use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
 use rollcall_domain::module::BuiltIn;
+use rollcall_domain::topology::ORDINARY;
 use rollcall_domain::transfer::{
     BusinessState, ModulePlace, Relation, TransferKind, TransferPlan, TransferRequest, TransferState, plan_transfer,
 };
@@ -224,7 +225,9 @@ impl Loaded {
             if makes_instances {
                 make_instances(granted, context, tx, &plan, &mut journal)?;
             }
-            let joined: BTreeSet<_> = plan.joining().map(|relation| relation.module.id).collect();
+            // Built-in modules always stay.
+            let joined = plan.joining().filter(|relation| relation.module.kind == ORDINARY);
+            let joined: BTreeSet<_> = joined.map(|relation| relation.module.id).collect();
             if !joined.is_empty() {
                 rollcall_store::module::keep(tx, &joined.into_iter().collect::<Vec<_>>())?;
             }

@@ -329,7 +329,7 @@ const CASES: &[Case] = &[
         json!({"bk_biz_id": with_templates(app, count).0, "service_category_id": 1, "search": "T",
             "page": {"start": 0, "limit": 100, "sort": "name"}})
     }),
-    case("delete_service_template", "with its attributes", [9, 11], [1, 3], |app, count| {
+    case("delete_service_template", "with its attributes", [11, 13], [1, 3], |app, count| {
         let (business, template) = with_attributes(app, count);
         json!({"bk_biz_id": business, "service_template_id": template})
     }),
@@ -381,7 +381,7 @@ const CASES: &[Case] = &[
         let instances: Vec<_> = following.place.hosts.iter().map(|host| json!({"bk_host_id": host})).collect();
         json!({"bk_biz_id": following.place.business, "bk_module_id": following.place.module, "instances": instances})
     }),
-    case("transfer_host_module", "into a module with a template", [18, 22], [1, 20], |app, count| {
+    case("transfer_host_module", "into a module with a template", [19, 23], [1, 20], |app, count| {
         Following::new(app, 2, count).joining()
     }),
     case("update_process_instance", "of templates", [7, 9], [1, 20], |app, count| {
@@ -464,7 +464,7 @@ const CASES: &[Case] = &[
         json!({"bk_biz_id": business, "id": template})
     }),
     // Set templates, the sets that follow them
-    case("create_set", "with modules of a template", [15, 20], [1, 20], |app, count| {
+    case("create_set", "with modules of a template", [13, 15], [1, 20], |app, count| {
         let kit = Kit::new(app, count);
         json!({"bk_biz_id": kit.business, "data": {"bk_set_name": "new", "bk_parent_id": kit.business,
             "set_template_id": kit.template}})
@@ -476,7 +476,7 @@ const CASES: &[Case] = &[
         let template = app.post(&path, kit).data()["id"].clone();
         json!({"bk_biz_id": following.place.business, "set_template_id": template, "page": {"limit": 100}})
     }),
-    case("create_set_template", "service templates", [9, 11], [1, 20], |app, count| {
+    case("create_set_template", "service templates", [8, 10], [1, 20], |app, count| {
         let (business, services) = with_templates(app, count);
         json!({"bk_biz_id": business, "name": "kit", "service_template_ids": services})
     }),
@@ -503,12 +503,12 @@ const CASES: &[Case] = &[
     case("list_set_template_related_service_template", "service templates", [2, 2], [1, 20], |app, count| {
         Kit::new(app, count).named()
     }),
-    case("post_create_topo_set_template_all_info", "with attributes", [11, 13], [1, 3], |app, count| {
+    case("post_create_topo_set_template_all_info", "with attributes", [10, 12], [1, 3], |app, count| {
         let (business, services) = with_templates(app, count);
         json!({"bk_biz_id": business, "name": "kit", "service_template_ids": services,
             "attributes": set_attributes(app, count, "a")})
     }),
-    case("put_update_topo_set_template_all_info", "with attributes", [12, 14], [1, 3], |app, count| {
+    case("put_update_topo_set_template_all_info", "with attributes", [10, 12], [1, 3], |app, count| {
         let kit = Kit::with_attributes(app, count);
         json!({"bk_biz_id": kit.business, "id": kit.template, "service_template_ids": kit.others(app, count),
             "attributes": set_attributes(app, count, "b")})
@@ -546,8 +546,8 @@ const CASES: &[Case] = &[
     case("post_findmany_topo_set_template__bk_biz_id__host_with_instances", "sets", [5, 5], [1, 20], |app, count| {
         Kit::new(app, 1).of_sets(app, count)
     }),
-    case("sync_set_template_to_set", "sets", [10, 14], [1, 20], |app, count| Kit::new(app, 2).of_sets(app, count)),
-    case("sync_set_template_to_set", "modules", [10, 14], [1, 20], |app, count| Kit::new(app, count).of_sets(app, 1)),
+    case("sync_set_template_to_set", "sets", [11, 13], [1, 20], |app, count| Kit::new(app, 2).of_sets(app, count)),
+    case("sync_set_template_to_set", "modules", [11, 13], [1, 20], |app, count| Kit::new(app, count).of_sets(app, 1)),
     case("post_findmany_topo_set_template__bk_biz_id__instances_sync_status", "sets", [3, 3], [1, 20], |app, count| {
         Kit::synchronized(app, count).named()
     }),
@@ -602,12 +602,12 @@ const CASES: &[Case] = &[
         json!({"bk_biz_id": place.business, "bk_module_ids": [place.module],
             "page": {"start": 0, "limit": 100, "sort": "bk_host_innerip"}})
     }),
-    case("transfer_host_module", "hosts", [10, 13], [1, 20], |app, count| {
+    case("transfer_host_module", "hosts", [11, 14], [1, 20], |app, count| {
         let place = Place::with_hosts(app, count);
         let other = module(app, place.business, place.set, "other");
         json!({"bk_biz_id": place.business, "bk_host_id": place.hosts, "bk_module_id": [other], "is_increment": false})
     }),
-    case("transfer_host_module", "hosts with instances", [13, 17], [1, 20], |app, count| {
+    case("transfer_host_module", "hosts with instances", [14, 18], [1, 20], |app, count| {
         let place = Place::with_instances(app, count, 3);
         let other = module(app, place.business, place.set, "other");
         json!({"bk_biz_id": place.business, "bk_host_id": place.hosts, "bk_module_id": [other], "is_increment": false})
