@@ -180,6 +180,46 @@ def test_process_templates(cc, estate):
     assert data_of(cc.delete_service_template({**biz, "service_template_id": service})) is None
 
 
+def test_set_templates(cc, estate):
+    # A business of its own: a set that follows a template stays.
+    biz = {"bk_biz_id": data_of(cc.create_business({"data": {"bk_biz_name": "kits", "bk_biz_maintainer": USER}}))["bk_biz_id"]}
+
+    def service(name):
+        return data_of(cc.create_service_template({**biz, "name": name, "service_category_id": 15}))["id"]
+
+    web, cache, queue = service("web"), service("cache"), service("queue")
+    made = data_of(cc.create_set_template({**biz, "name": "kit", "service_template_ids": [web, cache]}))
+    assert (made["name"], made["bk_biz_id"], made["creator"]) == ("kit", biz["bk_biz_id"], USER)
+    named = {**biz, "set_template_id": made["id"]}
+    assert data_of(cc.list_set_template({**biz, "page": {"limit": 10}})) == {"count": 1, "info": [made]}
+    # The SDK asks for this one by GET, with a query.
+    related = data_of(cc.list_set_template_related_service_template(named))
+    assert [row["name"] for row in related] == ["web", "cache"]
+    record = {"bk_set_name": "south", "bk_parent_id": biz["bk_biz_id"], "set_template_id": made["id"]}
+    south = data_of(cc.create_set({**biz, "data": record}))["bk_set_id"]
+
+    def modules():
+        body = {**biz, "bk_set_id": south, "condition": {}, "fields": [], "page": {"limit": 50}}
+        return {row["bk_module_name"] for row in data_of(cc.search_module(body))["info"]}
+
+    assert modules() == {"web", "cache"}
+    record = {"bk_module_name": "more", "bk_parent_id": south}
+    refusal_of(cc.create_module({**biz, "bk_set_id": south, "data": record}), 1101097)
+    changed = data_of(cc.update_set_template({**named, "name": "bundle", "service_template_ids": [cache, queue]}))
+    assert changed["name"] == "bundle" and modules() == {"web", "cache"}
+    assert data_of(cc.sync_set_template_to_set({**named, "bk_set_ids": [south]})) is None
+
+    def followed():
+        assert modules() == {"cache", "queue"}
+
+    eventually(followed)
+    refusal_of(cc.delete_set_template({**biz, "set_template_ids": [made["id"]]}), 1199056)
+    spare = data_of(cc.create_set_template({**biz, "name": "spare", "service_template_ids": [web]}))["id"]
+    assert data_of(cc.delete_set_template({**biz, "set_template_ids": [spare]})) is None
+    found = data_of(cc.list_service_instance_by_set_template({**named, "page": {"start": 0, "limit": 10}}))
+    assert found == {"count": 0, "info": []}
+
+
 def test_hosts(cc, estate):
     body = {"bk_biz_id": estate["biz"], "page": {"start": 0, "limit": 500}}
     everyone = data_of(cc.list_biz_hosts(body))

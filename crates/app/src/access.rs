@@ -58,6 +58,12 @@ actions! {
     EditServiceTemplate = "edit_biz_service_template", "服务模板编辑", "Edit Service Template", [ServiceTemplate];
     /// Remove service templates.
     DeleteServiceTemplate = "delete_biz_service_template", "服务模板删除", "Delete Service Template", [ServiceTemplate];
+    /// Make set templates.
+    CreateSetTemplate = "create_biz_set_template", "集群模板新建", "Create Set Template", [Business];
+    /// Change set templates.
+    EditSetTemplate = "edit_biz_set_template", "集群模板编辑", "Edit Set Template", [SetTemplate];
+    /// Remove set templates.
+    DeleteSetTemplate = "delete_biz_set_template", "集群模板删除", "Delete Set Template", [SetTemplate];
     /// Make sets and modules.
     CreateTopology = "create_biz_topology", "业务拓扑新建", "Create Business Topo", [Business];
     /// Change sets and modules.
@@ -100,6 +106,7 @@ pub trait Right {
 pub enum ResourceType {
     Business,
     ServiceTemplate,
+    SetTemplate,
     Host,
     PoolDirectory,
     PoolHostDirectory,
@@ -237,7 +244,7 @@ impl Access {
 fn refusal(action: Action, business: Option<BusinessId>) -> Refusal {
     let node = |kind: ResourceType| match kind {
         // What is in a business is named by it: its own id may not be the caller's to know.
-        ResourceType::Business | ResourceType::ServiceTemplate | ResourceType::Host => {
+        ResourceType::Business | ResourceType::ServiceTemplate | ResourceType::SetTemplate | ResourceType::Host => {
             business.map(|id| (ResourceType::Business, id.get()))
         }
         ResourceType::PoolDirectory | ResourceType::PoolHostDirectory => None,

@@ -275,7 +275,7 @@ pub fn create_grant(
 /// Whether an action can be granted on one business.
 pub fn is_of_business(action: Action) -> bool {
     let of_business = |kind: &ResourceType| match kind {
-        ResourceType::Business | ResourceType::ServiceTemplate | ResourceType::Host => true,
+        ResourceType::Business | ResourceType::ServiceTemplate | ResourceType::SetTemplate | ResourceType::Host => true,
         ResourceType::PoolDirectory | ResourceType::PoolHostDirectory => false,
     };
     action.resources().iter().any(of_business)

@@ -117,8 +117,9 @@ fn write_members(context: &Context, out: &mut JsonWriter, job: &Job) {
 /// The right to steer jobs of a kind is that to ask for them.
 fn require_steering(context: &Context, kind: JobKind, business: BusinessId) -> Result<(), OpError> {
     match kind {
-        JobKind::ServiceTemplate => context.access.require::<right::EditServiceInstance>(business)?,
-    };
+        JobKind::ServiceTemplate => context.access.require::<right::EditServiceInstance>(business).map(|_| ())?,
+        JobKind::SetTemplate => context.access.require::<right::EditTopology>(business).map(|_| ())?,
+    }
     Ok(())
 }
 
@@ -233,6 +234,9 @@ impl Serve for RetryJobs {
         let mut faults = Vec::new();
         for kind in JobKind::ALL {
             let of_kind: Vec<_> = jobs.iter().filter(|job| job.kind == kind).collect();
+            if of_kind.is_empty() {
+                continue;
+            }
             let targets: Vec<_> = of_kind.iter().map(|job| job.target_id).collect();
             let mut busy: HashSet<_> = store::list_unfinished(tx, kind, &targets)?.into_iter().collect();
             for job in of_kind {
@@ -269,7 +273,7 @@ wire_input! {
 }
 
 /// The words of [`JobKind`] and [`JobStatus`], for messages.
-const KINDS: &str = "service_template_sync";
+const KINDS: &str = "service_template_sync, set_template_sync";
 const STATUSES: &str = "new, waiting, executing, finished, failure, cancelled";
 
 impl ListJobs {

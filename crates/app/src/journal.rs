@@ -63,6 +63,7 @@ fn audit_names(kind: EventKind) -> (&'static str, &'static str, Option<Model>) {
         EventKind::Process | EventKind::ServiceInstance => (OF_BUSINESS, "service_instance", Some(Model::Process)),
         EventKind::ServiceCategory => (OF_BUSINESS, "service_category", None),
         EventKind::ServiceTemplate | EventKind::ServiceTemplateAttribute => (OF_BUSINESS, "service_template", None),
+        EventKind::SetTemplate | EventKind::SetTemplateAttribute => (OF_BUSINESS, "set_template", None),
         EventKind::ProcessTemplate => (OF_BUSINESS, "process_template", None),
         EventKind::Job => (OF_BUSINESS, "sync_job", None),
     }

@@ -33,6 +33,7 @@ mod service_category;
 mod service_instance;
 mod service_template;
 mod set;
+mod set_template;
 mod synchronization;
 pub mod table;
 mod template_attribute;

@@ -193,6 +193,14 @@ pub(crate) fn open_page(page: &PageIn) -> Result<Page, Failure> {
     page.unchecked()
 }
 
+/// The page of the lists that answer so many rows when no number is asked for, `None` for all: else 1 to 1000 rows, or 999999999 for all.
+pub(crate) fn page_or(page: &PageIn, rows: Option<usize>) -> Result<Page, Failure> {
+    if page.limit != 0 {
+        return page.strict(Cause::PageIllegal);
+    }
+    Ok(Page { limit: rows, ..page.lenient(Cause::PageIllegal)? })
+}
+
 /// Refuses filters that this release does not know how to ask.
 pub(crate) fn refuse_filters(filters: &[(&'static str, &Json)]) -> Result<(), Failure> {
     let sent = filters.iter().filter(|(_, filter)| **filter != Json::Null);

@@ -2,20 +2,21 @@
 
 use crate::access::{Granted, Right, right};
 use crate::journal::{Change, InstanceEntry, Journal, Made};
-use crate::listing::{Listing, open_page, read_condition, read_document};
+use crate::listing::{Listing, open_page, page_or, read_condition, read_document};
 use crate::operation::{Serve, checked, record_input};
 use crate::process_instance::{AuditedStates, audit_detail};
 use crate::request::business_of;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::condition::Condition;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
-use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
+use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId, SetTemplateId};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Object, Schema};
 use rollcall_domain::model::Model;
-use rollcall_domain::module::{self, Dictated, ModuleDraft, Place};
+use rollcall_domain::module::{self, Dictated, ModuleDraft, NewModule, Place};
 use rollcall_domain::page::{Page, PageIn};
 use rollcall_domain::service_instance;
-use rollcall_domain::template_attribute;
+use rollcall_domain::service_template::ServiceTemplate;
+use rollcall_domain::template_attribute::{self, Owner};
 use rollcall_domain::topology::{Birth, ORDINARY};
 use rollcall_domain::{record, wire_input};
 use rollcall_store::event::EventKind;
@@ -61,7 +62,7 @@ impl CreateModule {
         let Some(template) = template.filter(|template| template.business_id == business) else {
             return Err(Fault::absent(Cause::ParamInvalid, "service_template_id", id).into());
         };
-        let attributes = rollcall_store::template_attribute::list(tx, business, id)?;
+        let attributes = rollcall_store::template_attribute::list(tx, business, Owner::Service(id))?;
         let attributes = template_attribute::values_of(Model::Module, &attributes);
         let dictated = Dictated { name: &template.name, category_id: template.category_id, attributes: &attributes };
         let set = SetId(self.wire.set_id);
@@ -107,7 +108,8 @@ impl Serve for CreateModule {
         let birth = Birth { time: &time, user: &context.caller.user };
         let id = ModuleId(sequence::take(tx, Sequence::Module, 1)?);
         let service_template_id = template.map_or(0, ServiceTemplateId::get);
-        let place = Place { business_id, set_id, category_id, service_template_id, kind: ORDINARY };
+        let place =
+            Place { business_id, set_id, category_id, service_template_id, set_template_id: None, kind: ORDINARY };
         let module = draft.place(id, place, &birth);
         rollcall_store::module::insert(tx, std::slice::from_ref(&module)).map_err(|error| match error {
             StoreError::Unique(_) => name_taken(draft.name()).into(),
@@ -176,7 +178,11 @@ impl Serve for UpdateModule {
         let fixed = match module.row.service_template_id {
             0 => Object::new(),
             template => {
-                let held = rollcall_store::template_attribute::list(tx, business, ServiceTemplateId(template))?;
+                let held = rollcall_store::template_attribute::list(
+                    tx,
+                    business,
+                    Owner::Service(ServiceTemplateId(template)),
+                )?;
                 template_attribute::values_of(Model::Module, &held)
             }
         };
@@ -351,6 +357,77 @@ pub(crate) fn remove<R: RemovesModules>(
             before: Some(document),
             after: None,
             update_fields: None,
+        });
+    }
+    Ok(())
+}
+
+/// The rights with which sets get modules from their templates.
+pub(crate) trait MakesModules: Right {}
+impl MakesModules for right::CreateTopology {}
+impl MakesModules for right::EditTopology {}
+
+/// The modules of service templates, with these ids, that a set gets from its template: name, category and attributes are theirs.
+pub(crate) fn plan_following(
+    context: &Context,
+    tx: &mut dyn Tx,
+    business_id: BusinessId,
+    (set_id, set_template_id): (SetId, SetTemplateId),
+    services: &[ServiceTemplate],
+    ids: impl IntoIterator<Item = i64>,
+) -> Result<Vec<NewModule>, OpError> {
+    let named: Vec<_> = services.iter().map(|service| service.id).collect();
+    let mut attributes: HashMap<_, Vec<_>> = HashMap::new();
+    for (service, attribute) in rollcall_store::template_attribute::list_many(tx, business_id, &named)? {
+        attributes.entry(service).or_default().push(attribute);
+    }
+    let time = context.time_text();
+    let birth = Birth { time: &time, user: &context.caller.user };
+    let mut modules = Vec::with_capacity(services.len());
+    for (service, id) in services.iter().zip(ids) {
+        let fixed = attributes.get(&service.id).map_or(&[][..], Vec::as_slice);
+        let fixed = template_attribute::values_of(Model::Module, fixed);
+        let dictated = Dictated { name: &service.name, category_id: service.category_id, attributes: &fixed };
+        let draft = crate::operation::checked(&None, || module::draft_following(dictated))?;
+        let place = Place {
+            business_id,
+            set_id,
+            category_id: service.category_id,
+            service_template_id: service.id.get(),
+            set_template_id: Some(set_template_id),
+            kind: ORDINARY,
+        };
+        modules.push(draft.place(ModuleId(id), place, &birth));
+    }
+    Ok(modules)
+}
+
+/// Gives a set that follows a template a module of each of these service templates, which are locked.
+pub(crate) fn create_following<R: MakesModules>(
+    granted: &Granted<R>,
+    context: &Context,
+    tx: &mut dyn Tx,
+    set: (SetId, SetTemplateId),
+    services: &[ServiceTemplate],
+    journal: &mut Journal,
+) -> Result<(), OpError> {
+    if services.is_empty() {
+        return Ok(());
+    }
+    let business_id = granted.business();
+    let first = sequence::take(tx, Sequence::Module, services.len())?;
+    let modules = plan_following(context, tx, business_id, set, services, first..)?;
+    rollcall_store::module::insert(tx, &modules).map_err(|error| match error {
+        StoreError::Unique(_) => Fault::new(Cause::Duplicate, "bk_module_name").into(),
+        error => OpError::from(error),
+    })?;
+    for module in &modules {
+        journal.record_created(Made {
+            kind: EventKind::Module,
+            business_id,
+            id: module.id.get(),
+            name: &module.name,
+            document: &module.document,
         });
     }
     Ok(())
@@ -545,14 +622,7 @@ impl Serve for ListModulesOfTemplate {
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let wire = &self.0;
         let business = business_of(wire.business_id)?;
-        let page = match &wire.page {
-            None => Page::all(),
-            Some(page) if page.limit == 0 => {
-                let page = page.lenient(Cause::PageIllegal)?;
-                Page { limit: Some(DEFAULT_ROWS), ..page }
-            }
-            Some(page) => page.strict(Cause::PageIllegal)?,
-        };
+        let page = wire.page.as_ref().map_or_else(|| Ok(Page::all()), |page| page_or(page, Some(DEFAULT_ROWS)))?;
         context.access.may_read(business)?;
         let listing = Listing::new(page, None, &wire.fields, "bk_module_id");
         let mut matches = listing.matches();
@@ -632,7 +702,7 @@ mod tests {
             Caller { user: "ops".into(), verified: true, app_code: String::new(), request_id: "test".to_owned() };
         let zone = Arc::new(Zone::named(Zone::DEFAULT_NAME).unwrap());
         let (access, limits) = (Access::unlimited("ops"), Limits::default());
-        Context { caller, now: Moment(1_795_226_400_000), zone, access, limits, english: true }
+        Context { caller, now: Moment(1_795_226_400_000), zone, access, limits, english: true, preview: None }
     }
 
     /// What no operation does by itself: several modules at once, as a synchronization of their set would.

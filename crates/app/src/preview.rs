@@ -131,6 +131,8 @@ fn resource(kind: EventKind) -> &'static str {
         EventKind::ServiceTemplate => "service_template",
         EventKind::ServiceTemplateAttribute => "service_template_attribute",
         EventKind::ProcessTemplate => "process_template",
+        EventKind::SetTemplate => "set_template",
+        EventKind::SetTemplateAttribute => "set_template_attribute",
         EventKind::Job => "sync_job",
     }
 }

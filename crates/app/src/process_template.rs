@@ -13,6 +13,7 @@ use rollcall_domain::json::{FieldPath, Schema};
 use rollcall_domain::page::PageIn;
 use rollcall_domain::process::ProcessKeys;
 use rollcall_domain::process_template::{self as rules, ProcessTemplate, Property, PropertyIn};
+use rollcall_domain::service_template::ServiceTemplate;
 use rollcall_domain::topology::Birth;
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
@@ -112,7 +113,7 @@ fn lock_service_template(
 }
 
 /// Makes templates of a service template that is locked. `at` is where in the request each of them stands.
-pub(crate) fn create<R: WritesTemplates>(
+pub(crate) fn create<R: WritesTemplates<Template = ServiceTemplate>>(
     granted: &Granted<R>,
     context: &Context,
     tx: &mut dyn Tx,
@@ -205,7 +206,7 @@ impl Serve for UpdateProcessTemplate {
 
 /// Gives templates of one service template, which is locked, other properties. `all`: every template of the service template. The last
 /// member of each change is where in the request it stands.
-pub(crate) fn update<'a, R: WritesTemplates>(
+pub(crate) fn update<'a, R: WritesTemplates<Template = ServiceTemplate>>(
     _: &Granted<R>,
     context: &Context,
     tx: &mut dyn Tx,

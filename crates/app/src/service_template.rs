@@ -9,7 +9,7 @@ use crate::journal::{Change, Journal};
 use crate::listing::Listing;
 use crate::operation::Serve;
 use crate::request::{business_of, granted_on, no_business, stated, stated_by_number};
-use crate::{Context, OpError, Reply, process_template, template_attribute};
+use crate::{Context, OpError, Reply, process_template, set_template, template_attribute};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, Referrer, quoted};
 use rollcall_domain::id::{BusinessId, CategoryId, ServiceTemplateId};
 use rollcall_domain::json::{Json, JsonWriter, Object, Schema};
@@ -415,6 +415,8 @@ impl Serve for DeleteTemplate {
             let id = self.id.to_string();
             refusal(&id, Reason::Absent { value: id.clone() })
         };
+        // Set templates are locked before service templates.
+        let listing = rollcall_store::set_template::lock_of_service(tx, ServiceTemplateId(self.id))?;
         let template = store::lock(tx, ServiceTemplateId(self.id))?.ok_or_else(absent)?;
         let granted = granted_on(context, stated, template.business_id).ok_or_else(absent)?;
         let (business, id) = (granted.business(), template.id);
@@ -425,7 +427,8 @@ impl Serve for DeleteTemplate {
         let referrers = referrers.into_iter().filter(|(_, is_there)| *is_there);
         Failure::check(referrers.map(|(by, _)| refusal(&template.name, Reason::UsedBy(by))).collect())?;
         let mut journal = Journal::default();
-        template_attribute::remove_all(&granted, tx, id, &mut journal)?;
+        set_template::forget_service(&granted, tx, &listing, id, &mut journal)?;
+        template_attribute::remove_all(&granted, tx, std::slice::from_ref(&template), &mut journal)?;
         let processes = rollcall_store::process_template::list(tx, &[id])?;
         process_template::delete(&granted, tx, &processes, &mut journal)?;
         store::delete(tx, id)?;

@@ -3,15 +3,19 @@
 use crate::access::right;
 use crate::journal::{Journal, Made};
 use crate::listing::{Listing, read_condition, refuse_filters};
+use crate::module::create_following;
 use crate::operation::{Serve, record_input};
 use crate::request::business_of;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::condition::Condition;
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
-use rollcall_domain::id::{BusinessId, SetId};
+use rollcall_domain::id::{BusinessId, SetId, SetTemplateId};
 use rollcall_domain::json::{FieldPath, Json, Object, Schema};
+use rollcall_domain::model::Model;
 use rollcall_domain::page::PageIn;
-use rollcall_domain::set::{self, SetDraft};
+use rollcall_domain::service_template::ServiceTemplate;
+use rollcall_domain::set::{self, Place, SetDraft};
+use rollcall_domain::template_attribute::{self, Owner};
 use rollcall_domain::topology::{Birth, ORDINARY};
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
@@ -36,6 +40,26 @@ pub struct CreateSet {
 crate::operation::decode_through!(CreateSet, CreateSetWire, |wire| Self { wire, draft: None });
 
 impl CreateSet {
+    /// The set as its template wants it (`templates` 13). The template stays as it is until the set follows it.
+    fn following(
+        &self,
+        tx: &mut dyn Tx,
+        business: BusinessId,
+        id: SetTemplateId,
+    ) -> Result<(SetDraft, Vec<ServiceTemplate>), OpError> {
+        let template = rollcall_store::set_template::lock_shared(tx, id)?;
+        if template.is_none_or(|template| template.business_id != business) {
+            return Err(Fault::absent(Cause::NotFound, "set_template_id", id).into());
+        }
+        let services = rollcall_store::set_template::services(tx, id)?;
+        let services: Vec<_> = services.into_iter().collect();
+        let services = rollcall_store::service_template::lock_shared_many(tx, &services)?;
+        let attributes = rollcall_store::template_attribute::list(tx, business, Owner::Set(id))?;
+        let attributes = template_attribute::values_of(Model::Set, &attributes);
+        let read = || set::read_following(&self.wire.record, business, &attributes);
+        Ok((crate::operation::checked(&None, read)?, services))
+    }
+
     fn draft(&self) -> Result<SetDraft, Vec<Fault>> {
         set::read_draft(&self.wire.record, BusinessId(self.wire.business_id))
     }
@@ -53,10 +77,14 @@ impl Serve for CreateSet {
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let business_id = business_of(self.wire.business_id)?;
         let granted = context.access.require::<right::CreateTopology>(business_id)?;
-        let draft = crate::operation::checked(&self.draft, || self.draft())?;
         if rollcall_store::business::find(tx, granted.business())?.is_none() {
             return Err(Fault::absent(Cause::ParamUnusable, "bk_biz_id", business_id).into());
         }
+        let template = set::read_template(&self.wire.record).ok().flatten();
+        let (draft, services) = match template {
+            Some(template) => self.following(tx, business_id, template)?,
+            None => (crate::operation::checked(&self.draft, || self.draft())?, Vec::new()),
+        };
         let parent = business_id.get();
         if rollcall_store::set::find_named(tx, business_id, parent, draft.name())?.is_some() {
             return Err(name_taken(&draft).into());
@@ -64,7 +92,8 @@ impl Serve for CreateSet {
         let time = context.time_text();
         let birth = Birth { time: &time, user: &context.caller.user };
         let id = SetId(sequence::take(tx, Sequence::Set, 1)?);
-        let set = draft.place(id, granted.business(), ORDINARY, &birth);
+        let place = Place { business_id, set_template_id: template, kind: ORDINARY };
+        let set = draft.place(id, place, &birth);
         rollcall_store::set::insert(tx, std::slice::from_ref(&set)).map_err(|error| match error {
             StoreError::Unique(_) => name_taken(&draft).into(),
             error => OpError::from(error),
@@ -77,6 +106,9 @@ impl Serve for CreateSet {
             name: &set.name,
             document: &set.document,
         });
+        if let Some(template) = template {
+            create_following(&granted, context, tx, (id, template), &services, &mut journal)?;
+        }
         journal.write(context, tx)?;
         Ok(Reply(set.document))
     }

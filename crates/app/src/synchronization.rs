@@ -23,7 +23,7 @@ use rollcall_domain::process::{NewProcess, Placement, ProcessKeys, UpdateStamp};
 use rollcall_domain::service_instance::{NewServiceInstance, whole_document};
 use rollcall_domain::synchronization::{FoundProcess, Plan, Planner};
 use rollcall_domain::template_attribute::TemplateAttribute;
-use rollcall_domain::{module, template_attribute, wire_input};
+use rollcall_domain::{record, template_attribute, wire_input};
 use rollcall_store::event::EventKind;
 use rollcall_store::job::Job;
 use rollcall_store::module::{ModuleRow, WholeModule};
@@ -146,7 +146,8 @@ impl SynchronizeModules {
         let found = rollcall_store::module::list_whole(tx, &ids)?;
         self.check_bound(business, &modules, found.iter().map(|module| &module.row))?;
         let template = ServiceTemplateId(self.template_id);
-        let attributes = rollcall_store::template_attribute::list(tx, business, template)?;
+        let attributes =
+            rollcall_store::template_attribute::list(tx, business, template_attribute::Owner::Service(template))?;
         let mut portions = self.portions(tx, business, &modules)?;
         let mut shown = Shown { changes: Changes::new(context.limits.unpaged_rows), made: 0 };
         let time = context.time_text();
@@ -231,7 +232,8 @@ fn follow_attributes(
     rollcall_store::service_template::lock_shared(tx, template)?;
     let business_id = granted.business();
     let module = following(rollcall_store::module::lock(tx, module)?, template)?;
-    let attributes = rollcall_store::template_attribute::list(tx, business_id, template)?;
+    let owner = template_attribute::Owner::Service(template);
+    let attributes = rollcall_store::template_attribute::list(tx, business_id, owner)?;
     let Some((document, fields)) = with_values(context, &module, &attributes)? else { return Ok(()) };
     journal.changed(Change {
         kind: EventKind::Module,
@@ -259,7 +261,7 @@ fn with_values(
     if differing.is_empty() {
         return Ok(None);
     }
-    let document = module::changed_document(record, &differing, &context.caller.user, &context.time_text());
+    let document = record::changed_document(record, &differing, &context.caller.user, &context.time_text());
     Ok(Some((document, Json::Object(differing).to_string())))
 }
 

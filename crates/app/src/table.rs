@@ -4,10 +4,12 @@ use crate::access::Action;
 use crate::operation::{EsbForm, Method, Operation, Weight};
 use crate::{
     audit, business, difference, host, job, label, module, object_attribute, process_instance as process,
-    process_template, service_category, service_instance, service_template, set, synchronization, template_attribute,
-    topology, transfer,
+    process_template, service_category, service_instance, service_template, set, set_template, synchronization,
+    template_attribute, topology, transfer,
 };
 use rollcall_domain::fault::Cause;
+use rollcall_domain::service_template::ServiceTemplate;
+use rollcall_domain::set_template::SetTemplate;
 
 /// Every operation.
 pub fn operations() -> Vec<Operation> {
@@ -375,7 +377,8 @@ pub fn operations() -> Vec<Operation> {
         )
         .at(Method::Put, "/update/sync_job/cancel")
         .backend_only()
-        .needs(Action::EditServiceInstance),
+        .needs(Action::EditServiceInstance)
+        .needs(Action::EditTopology),
         Operation::new::<job::RetryJobs>(
             "put_update_sync_job_retry",
             "Set synchronizations going again that failed or were called off",
@@ -384,6 +387,7 @@ pub fn operations() -> Vec<Operation> {
         .at(Method::Put, "/update/sync_job/retry")
         .backend_only()
         .needs(Action::EditServiceInstance)
+        .needs(Action::EditTopology)
         .starts_jobs(),
         Operation::new::<module::UnbindModule>(
             "delete_template_binding_on_module",
@@ -510,7 +514,7 @@ pub fn operations() -> Vec<Operation> {
         .post("/find/proc/service_template/all_info")
         .backend_only(),
         // Attributes that service templates fix for their modules
-        Operation::new::<template_attribute::UpdateAttributes>(
+        Operation::new::<template_attribute::UpdateAttributes<ServiceTemplate>>(
             "put_update_proc_service_template_attribute",
             "Change the values of attributes that a service template has",
             Weight::Write,
@@ -518,7 +522,7 @@ pub fn operations() -> Vec<Operation> {
         .at(Method::Put, "/update/proc/service_template/attribute")
         .backend_only()
         .needs(Action::EditServiceTemplate),
-        Operation::new::<template_attribute::DeleteAttributes>(
+        Operation::new::<template_attribute::DeleteAttributes<ServiceTemplate>>(
             "delete_delete_proc_service_template_attribute",
             "Take attributes away from a service template",
             Weight::Write,
@@ -526,12 +530,176 @@ pub fn operations() -> Vec<Operation> {
         .at(Method::Delete, "/delete/proc/service_template/attribute")
         .backend_only()
         .needs(Action::EditServiceTemplate),
-        Operation::new::<template_attribute::ListAttributes>(
+        Operation::new::<template_attribute::ListAttributes<ServiceTemplate>>(
             "post_findmany_proc_service_template_attribute",
             "List the attributes that a service template fixes for its modules",
             Weight::Keyed,
         )
         .post("/findmany/proc/service_template/attribute")
+        .backend_only(),
+        // Set templates
+        of_set_template(Operation::new::<set_template::CreateTemplate>(
+            "create_set_template",
+            "Create a set template in a business",
+            Weight::Write,
+        ))
+        .post("/create/topo/set_template/bk_biz_id/{bk_biz_id}")
+        .needs(Action::CreateSetTemplate),
+        of_set_template(Operation::new::<set_template::UpdateTemplate>(
+            "update_set_template",
+            "Give a set template another name or other service templates; its sets follow when they are synchronized",
+            Weight::Write,
+        ))
+        .at(Method::Put, "/update/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}")
+        .needs(Action::EditSetTemplate),
+        of_set_template(Operation::new::<set_template::DeleteTemplates>(
+            "delete_set_template",
+            "Remove set templates that no set follows",
+            Weight::Write,
+        ))
+        .at(Method::Delete, "/deletemany/topo/set_template/bk_biz_id/{bk_biz_id}")
+        .needs(Action::DeleteSetTemplate),
+        of_set_template(Operation::new::<set_template::GetTemplate>(
+            "get_find_topo_set_template__bk_biz_id",
+            "A set template by its id",
+            Weight::Keyed,
+        ))
+        .at(Method::Get, "/find/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::ListTemplates>(
+            "list_set_template",
+            "List the set templates of a business",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template/bk_biz_id/{bk_biz_id}"),
+        of_set_template(Operation::new::<set_template::ListCountedTemplates>(
+            "post_findmany_topo_set_template_bk_biz_id__web",
+            "List the set templates of a business with how many sets follow each",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template/bk_biz_id/{bk_biz_id}/web")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::ListServices>(
+            "list_set_template_related_service_template",
+            "List the service templates that a set template lists",
+            Weight::Keyed,
+        ))
+        .at(Method::Get, "/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/service_templates"),
+        Operation::new::<set_template::CreateAllInfo>(
+            "post_create_topo_set_template_all_info",
+            "Create a set template with all that belongs to it",
+            Weight::Write,
+        )
+        .post("/create/topo/set_template/all_info")
+        .backend_only()
+        .needs(Action::CreateSetTemplate),
+        Operation::new::<set_template::UpdateAllInfo>(
+            "put_update_topo_set_template_all_info",
+            "Make all that belongs to a set template what is sent",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/topo/set_template/all_info")
+        .backend_only()
+        .needs(Action::EditSetTemplate),
+        Operation::new::<set_template::GetAllInfo>(
+            "post_find_topo_set_template_all_info",
+            "A set template with all that belongs to it",
+            Weight::Scan,
+        )
+        .post("/find/topo/set_template/all_info")
+        .backend_only(),
+        // Sets and their templates
+        of_set_template(Operation::new::<set_template::ListSets>(
+            "post_findmany_topo_set_template__bk_biz_id__sets_web",
+            "List the sets that follow a set template, with their places and how many hosts they have",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/sets/web")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::CompareSet>(
+            "post_findmany_topo_set_template__bk_biz_id__diff_with_instances",
+            "What a synchronization with its set template would do to a set",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/diff_with_instances")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::GetStatus>(
+            "get_findmany_topo_set_template__bk_biz_id__set_template_status",
+            "Which sets of a set template need a synchronization",
+            Weight::Scan,
+        ))
+        .at(
+            Method::Get,
+            "/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/set_template_status",
+        )
+        .native_only(),
+        of_set_template(Operation::new::<set_template::ListStatuses>(
+            "post_findmany_topo_set_template_bk_biz_id__set_template_status",
+            "Which sets of several set templates need a synchronization",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template/bk_biz_id/{bk_biz_id}/set_template_status")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::FindHosts>(
+            "post_findmany_topo_set_template__bk_biz_id__host_with_instances",
+            "Whether a synchronization of sets would be in the way of hosts",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/host_with_instances")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::SynchronizeSets>(
+            "sync_set_template_to_set",
+            "Let sets and their modules follow their set template; goes on after the answer",
+            Weight::Write,
+        ))
+        .post("/updatemany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/sync_to_instances")
+        .needs(Action::EditTopology)
+        .starts_jobs()
+        .previews_by_reading(),
+        of_set_template(Operation::new::<set_template::ListSetJobs>(
+            "post_findmany_topo_set_template__bk_biz_id__instances_sync_status",
+            "The newest synchronization of each set of a set template, with its parts",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template/{set_template_id}/bk_biz_id/{bk_biz_id}/instances_sync_status")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::ListSynchronizations>(
+            "post_findmany_topo_set_template_sync_status_bk_biz_id",
+            "How the last synchronizations of sets went, and whether they need another one",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template_sync_status/bk_biz_id/{bk_biz_id}")
+        .backend_only(),
+        of_set_template(Operation::new::<set_template::ListHistory>(
+            "post_findmany_topo_set_template_sync_history_bk_biz_id",
+            "The synchronizations of sets that there were, the newest first",
+            Weight::Scan,
+        ))
+        .post("/findmany/topo/set_template_sync_history/bk_biz_id/{bk_biz_id}")
+        .backend_only(),
+        // Attributes that set templates fix for their sets
+        Operation::new::<template_attribute::UpdateAttributes<SetTemplate>>(
+            "put_update_topo_set_template_attribute",
+            "Change the values of attributes that a set template has",
+            Weight::Write,
+        )
+        .at(Method::Put, "/update/topo/set_template/attribute")
+        .backend_only()
+        .needs(Action::EditSetTemplate),
+        Operation::new::<template_attribute::DeleteAttributes<SetTemplate>>(
+            "delete_delete_topo_set_template_attribute",
+            "Take attributes away from a set template",
+            Weight::Write,
+        )
+        .at(Method::Delete, "/delete/topo/set_template/attribute")
+        .backend_only()
+        .needs(Action::EditSetTemplate),
+        Operation::new::<template_attribute::ListAttributes<SetTemplate>>(
+            "post_findmany_topo_set_template_attribute",
+            "List the attributes that a set template fixes for its sets",
+            Weight::Keyed,
+        )
+        .post("/findmany/topo/set_template/attribute")
         .backend_only(),
         // Attributes of models
         Operation::new::<object_attribute::SearchAttributes>(
@@ -614,4 +782,9 @@ pub fn operations() -> Vec<Operation> {
         .post("/find/audit")
         .needs(Action::FindAuditLog),
     ]
+}
+
+/// With the path variables that operations on set templates have, of which a text that is no number fails as any other bad value.
+fn of_set_template(operation: Operation) -> Operation {
+    operation.number_or("bk_biz_id", Cause::ParamInvalid).number_or("set_template_id", Cause::ParamInvalid)
 }

@@ -95,7 +95,8 @@ pub struct PlanIds {
 
 /// Plans a business: the row itself, its idle set, and the built-in modules in it.
 pub fn plan(draft: &BusinessDraft, ids: PlanIds, kind: i64, birth: &Birth<'_>) -> BusinessPlan {
-    let set = SetDraft::built_in().place(ids.set, ids.business, set::BUILT_IN_KIND, birth);
+    let place = set::Place { business_id: ids.business, set_template_id: None, kind: set::BUILT_IN_KIND };
+    let set = SetDraft::built_in().place(ids.set, place, birth);
     let modules = (ids.first_module.get()..)
         .zip(BuiltIn::ALL)
         .map(|(id, built_in)| {
@@ -105,6 +106,7 @@ pub fn plan(draft: &BusinessDraft, ids: PlanIds, kind: i64, birth: &Birth<'_>) -
                 set_id: ids.set,
                 category_id: CategoryId::DEFAULT,
                 service_template_id: 0,
+                set_template_id: None,
                 kind: built_in.kind(),
             };
             draft.place(ModuleId(id), place, birth)

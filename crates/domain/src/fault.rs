@@ -26,6 +26,10 @@ pub enum Cause {
     Duplicate,
     /// A record the request needs does not exist.
     NotFound,
+    /// A change was asked for and nothing usable said what to change.
+    NothingToChange,
+    /// What is looked for was not named.
+    NothingNamed,
     /// More items than one call may carry. Further argument: the most it may.
     TooMany,
     /// More records than one operation may touch. Further argument: the most it may.
@@ -64,6 +68,8 @@ pub enum Cause {
     Unexpected,
     /// A business could not be read, or has no idle module.
     BusinessUnreadable,
+    /// A set could not be found among those of its template.
+    SetUnreadable,
     /// A module could not be found.
     ModuleUnreadable,
     /// A transfer names a module that is not there.
@@ -108,6 +114,8 @@ pub enum Cause {
     FuncNameTaken,
     /// Process templates could not be removed.
     ProcessTemplatesNotRemoved,
+    /// Synchronizations could not be listed.
+    JobsUnreadable,
     /// The host has an instance of the module's template already.
     InstanceExists,
     /// A service template could not be removed.
@@ -226,6 +234,7 @@ pub enum Reason {
 pub enum Referrer {
     ServiceCategory,
     ServiceTemplate,
+    Set,
     Module,
     ServiceInstance,
 }

@@ -44,6 +44,8 @@ ids! {
     CategoryId;
     /// A service template.
     ServiceTemplateId;
+    /// A set template.
+    SetTemplateId;
     /// A process template of a service template.
     ProcessTemplateId;
     /// An attribute that a template fixes.

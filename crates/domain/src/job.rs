@@ -15,16 +15,19 @@ pub const MAX_REASON: usize = 256;
 pub enum JobKind {
     /// Lets a module and its instances follow their service template.
     ServiceTemplate = 1,
+    /// Lets a set and its modules follow their set template.
+    SetTemplate = 2,
 }
 
 impl JobKind {
     /// Every kind there is.
-    pub const ALL: [JobKind; 1] = [JobKind::ServiceTemplate];
+    pub const ALL: [JobKind; 2] = [JobKind::ServiceTemplate, JobKind::SetTemplate];
 
     /// `task_type` on the wire.
     pub fn wire(self) -> &'static str {
         match self {
             Self::ServiceTemplate => "service_template_sync",
+            Self::SetTemplate => "set_template_sync",
         }
     }
 
@@ -37,6 +40,7 @@ impl JobKind {
     pub fn goes_on(self) -> bool {
         match self {
             Self::ServiceTemplate => false,
+            Self::SetTemplate => true,
         }
     }
 }
@@ -59,7 +63,7 @@ pub enum JobStatus {
 }
 
 /// What readers are told of a target that is not as its template wants it and that nobody is at.
-const NEEDS: &str = "need_sync";
+pub const NEEDS: &str = "need_sync";
 
 impl JobStatus {
     /// Every status there is.

@@ -28,6 +28,7 @@ pub mod service_category;
 pub mod service_instance;
 pub mod service_template;
 pub mod set;
+pub mod set_template;
 pub mod synchronization;
 pub mod template_attribute;
 pub mod topology;

@@ -1,7 +1,7 @@
 //! Modules: what a new one must say, what may become of one, and which ones every business has.
 
 use crate::fault::{Cause, Fault, Reason};
-use crate::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
+use crate::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId, SetTemplateId};
 use crate::json::{FieldPath, Json, Limits, Object, Schema, parse};
 use crate::model::Model;
 use crate::record;
@@ -73,6 +73,8 @@ pub struct Place {
     pub category_id: CategoryId,
     /// 0: it follows none.
     pub service_template_id: i64,
+    /// The template of its set.
+    pub set_template_id: Option<SetTemplateId>,
     pub kind: i64,
 }
 
@@ -119,6 +121,19 @@ pub fn read_following(given: &Object, set: SetId, template: Dictated<'_>) -> Res
         _ => Ok(()),
     });
     let references = [check_no_template(given, "set_template_id"), check_parent(given, set.get()), category];
+    read_dictated(given, template, references)
+}
+
+/// A module that a set gets from its template: everything is its service template's, or missing.
+pub fn draft_following(template: Dictated<'_>) -> Result<ModuleDraft, Vec<Fault>> {
+    read_dictated(&Object::new(), template, [])
+}
+
+fn read_dictated<const N: usize>(
+    given: &Object,
+    template: Dictated<'_>,
+    references: [Result<(), Fault>; N],
+) -> Result<ModuleDraft, Vec<Fault>> {
     let mut dictated = given.clone();
     dictated.insert("bk_module_name", template.name.into());
     for (field, value) in template.attributes.iter() {
@@ -240,16 +255,7 @@ pub fn unbound_document(document: &str, user: &str, time: &str) -> Option<String
 fn rewritten<const N: usize>(document: &str, fields: [(&str, Json); N], user: &str, time: &str) -> Option<String> {
     let Ok(Json::Object(record)) = parse(document.as_bytes(), Limits::default()) else { return None };
     let fields = fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
-    Some(changed_document(record, &fields, user, time))
-}
-
-/// The document of a module in which these fields have become others.
-pub fn changed_document(mut record: Object, fields: &Object, user: &str, time: &str) -> String {
-    for (field, value) in fields.iter() {
-        record.insert(field, value.clone());
-    }
-    record::put(&mut record, record::change_stamps(time, user));
-    Json::Object(record).to_string()
+    Some(record::changed_document(record, &fields, user, time))
 }
 
 /// A module takes a shared category or one of its own business (`templates` 8).
@@ -294,7 +300,7 @@ impl ModuleDraft {
             ("default", Json::Int(place.kind)),
             ("service_template_id", Json::Int(place.service_template_id)),
             ("service_category_id", Json::Int(place.category_id.get())),
-            ("set_template_id", Json::Int(0)),
+            ("set_template_id", Json::Int(place.set_template_id.map_or(0, SetTemplateId::get))),
             ("host_apply_enabled", Json::Bool(false)),
         ];
         NewModule {
@@ -448,6 +454,7 @@ mod tests {
             set_id: SetId(5),
             category_id: CategoryId::DEFAULT,
             service_template_id: 0,
+            set_template_id: None,
             kind: 0,
         };
         let birth = Birth { time: "T", user: "ann" };

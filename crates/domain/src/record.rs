@@ -87,6 +87,15 @@ pub fn put(record: &mut Object, members: impl IntoIterator<Item = (&'static str,
     }
 }
 
+/// The document of a record in which these fields have become others.
+pub fn changed_document(mut record: Object, fields: &Object, user: &str, time: &str) -> String {
+    for (field, value) in fields.iter() {
+        record.insert(field, value.clone());
+    }
+    put(&mut record, change_stamps(time, user));
+    Json::Object(record).to_string()
+}
+
 /// The name of a set or a module, without the blanks around it.
 pub fn node_name(name: &str, at: &FieldPath) -> Result<String, Vec<Fault>> {
     let name = name.trim();

@@ -1,12 +1,12 @@
 //! Sets: what a new one must say.
 
 use crate::fault::Fault;
-use crate::id::{BusinessId, SetId};
+use crate::id::{BusinessId, SetId, SetTemplateId};
 use crate::json::{FieldPath, Json, Object, Schema};
 use crate::model::Model;
 use crate::record;
 use crate::topology::{
-    Birth, ORDINARY, check_no_template, check_parent, document_of, read_attributes, read_reference, row_schema, text_of,
+    Birth, ORDINARY, check_parent, document_of, read_attributes, read_reference, row_schema, text_of,
 };
 
 /// The `kind` of the set that holds the built-in modules.
@@ -30,21 +30,48 @@ pub struct NewSet {
     /// The business, as long as there are no levels between it and its sets.
     pub parent_id: i64,
     pub kind: i64,
+    /// `None`: the set follows no template.
+    pub set_template_id: Option<SetTemplateId>,
     pub name: String,
     /// JSON text.
     pub document: String,
 }
 
-/// Checks the record of a new set. A `default` cannot make it a built-in one; it only lets the set template go unread, as ever.
+/// The set template that the record of a new set names; `None` for none. A `default` cannot make it a built-in set; it only lets the
+/// template go unread, as ever.
+pub fn read_template(given: &Object) -> Result<Option<SetTemplateId>, Fault> {
+    match read_reference(given, "default")? {
+        None | Some(ORDINARY) => {
+            let id = read_reference(given, "set_template_id")?;
+            Ok(id.filter(|id| *id != 0).map(SetTemplateId))
+        }
+        Some(_) => Ok(None),
+    }
+}
+
+/// Checks the record of a new set.
 pub fn read_draft(given: &Object, business: BusinessId) -> Result<SetDraft, Vec<Fault>> {
-    let follows_none = match read_reference(given, "default") {
-        Ok(None | Some(ORDINARY)) => check_no_template(given, "set_template_id"),
-        Ok(Some(_)) => Ok(()),
-        Err(fault) => Err(fault),
-    };
-    let references = [follows_none, check_parent(given, business.get())];
+    let references = [read_template(given).map(|_| ()), check_parent(given, business.get())];
     let attributes = read_attributes(Model::Set, given, references)?;
     Ok(SetDraft { name: text_of(&attributes, "bk_set_name"), attributes })
+}
+
+/// Checks the record of a new set that follows a template: these attributes are the template's, whatever the record says of them.
+pub fn read_following(given: &Object, business: BusinessId, attributes: &Object) -> Result<SetDraft, Vec<Fault>> {
+    let mut dictated = given.clone();
+    for (field, value) in attributes.iter() {
+        dictated.insert(field, value.clone());
+    }
+    read_draft(&dictated, business)
+}
+
+/// Where a set is put.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub business_id: BusinessId,
+    /// `None`: it follows none.
+    pub set_template_id: Option<SetTemplateId>,
+    pub kind: i64,
 }
 
 impl SetDraft {
@@ -63,13 +90,14 @@ impl SetDraft {
     }
 
     /// The set under its business.
-    pub fn place(&self, id: SetId, business: BusinessId, kind: i64, birth: &Birth<'_>) -> NewSet {
+    pub fn place(&self, id: SetId, place: Place, birth: &Birth<'_>) -> NewSet {
+        let Place { business_id: business, set_template_id, kind } = place;
         let added = [
             ("bk_set_id", Json::Int(id.get())),
             ("bk_biz_id", Json::Int(business.get())),
             ("bk_parent_id", Json::Int(business.get())),
             ("default", Json::Int(kind)),
-            ("set_template_id", Json::Int(0)),
+            ("set_template_id", Json::Int(set_template_id.map_or(0, SetTemplateId::get))),
             ("set_template_version", Json::Null),
         ];
         NewSet {
@@ -77,6 +105,7 @@ impl SetDraft {
             business_id: business,
             parent_id: business.get(),
             kind,
+            set_template_id,
             name: self.name.clone(),
             document: document_of(&self.attributes, added, birth),
         }
@@ -122,7 +151,7 @@ mod tests {
         };
         check("", &[]);
         check(r#","unknown":{"a":1},"set_template_id":0"#, &[]);
-        check(r#","set_template_id":5"#, &[(Cause::ParamInvalid, "set_template_id")]);
+        check(r#","set_template_id":5"#, &[]);
         check(r#","set_template_id":"5""#, &[(Cause::ParamInvalid, "set_template_id")]);
         // topology 6.1: the template is ignored when default is not 0.
         check(r#","default":1,"set_template_id":5"#, &[]);
@@ -134,6 +163,28 @@ mod tests {
             &[(Cause::ParamInvalid, "bk_set_name"), (Cause::ParamUnusable, "bk_set_env")],
         );
         check(r#","bk_set_name":"a/b""#, &[(Cause::ParamInvalid, "bk_set_name")]);
+    }
+
+    #[test]
+    fn a_template_is_named_and_dictates() {
+        let check = |given: &str, want| {
+            let found = read_template(&object(given)).map_err(|fault| fault.cause);
+            assert_eq!(found, want, "{given}");
+        };
+        check("{}", Ok(None));
+        check(r#"{"set_template_id":0,"default":0}"#, Ok(None));
+        check(r#"{"set_template_id":null}"#, Ok(None));
+        check(r#"{"set_template_id":5}"#, Ok(Some(SetTemplateId(5))));
+        check(r#"{"set_template_id":5,"default":1}"#, Ok(None));
+        check(r#"{"set_template_id":"5"}"#, Err(Cause::ParamInvalid));
+        let given = object(r#"{"bk_set_name":"s","bk_parent_id":3,"bk_set_desc":"own","bk_capacity":"no number"}"#);
+        let dictated = object(r#"{"bk_capacity":7}"#);
+        let draft = read_following(&given, BusinessId(3), &dictated).unwrap();
+        let place = Place { business_id: BusinessId(3), set_template_id: Some(SetTemplateId(5)), kind: ORDINARY };
+        let set = object(&draft.place(SetId(9), place, &Birth { time: "T", user: "ann" }).document);
+        let told = ["set_template_id", "bk_capacity"].map(|field| set.get(field).and_then(Json::as_int));
+        assert_eq!(told, [Some(5), Some(7)]);
+        assert_eq!(set.get("bk_set_desc"), Some(&"own".into()));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What a template says about the attributes of the modules that follow it (`templates` 6).
+//! What a template says about the attributes of what follows it: a service template of its modules, a set template of its sets
+//! (`templates` 6, 13).
 
 use crate::fault::{Cause, Fault, Reason};
-use crate::id::{BusinessId, SUPPLIER_ACCOUNT, ServiceTemplateId, TemplateAttributeId};
+use crate::id::{BusinessId, SUPPLIER_ACCOUNT, ServiceTemplateId, SetTemplateId, TemplateAttributeId};
 use crate::json::{FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
 use crate::model::{Attribute, Model, catalogue};
 use crate::record;
@@ -12,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 wire_input! {
     /// The value that a template fixes for an attribute.
     pub struct TemplateAttributeIn {
-        /// The number of an attribute of modules, as search_object_attribute tells it.
+        /// The number of an attribute of modules, or of sets, as search_object_attribute tells it.
         pub attribute_id: i64 = "bk_attribute_id",
         /// The value, as the attribute takes it.
         pub value: Json = "bk_property_value",
@@ -21,6 +22,41 @@ wire_input! {
 
 /// The most attributes a call may carry.
 pub const MAX_PER_CALL: usize = 100;
+
+/// The template that fixes attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    Service(ServiceTemplateId),
+    Set(SetTemplateId),
+}
+
+impl Owner {
+    /// Whose attributes they are.
+    pub fn model(self) -> Model {
+        match self {
+            Self::Service(_) => Model::Module,
+            Self::Set(_) => Model::Set,
+        }
+    }
+
+    /// The template's id.
+    pub fn get(self) -> i64 {
+        match self {
+            Self::Service(id) => id.get(),
+            Self::Set(id) => id.get(),
+        }
+    }
+
+    /// What the template's id is called on the wire.
+    pub fn field(self) -> &'static str {
+        owner_field(self.model())
+    }
+}
+
+/// What the id of the template is called that fixes attributes of a model.
+fn owner_field(model: Model) -> &'static str {
+    if model == Model::Set { "set_template_id" } else { "service_template_id" }
+}
 
 /// An attribute of a template as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,11 +177,11 @@ impl Plan {
     }
 }
 
-/// The fields of an attribute of a service template, in the order of the wire, with what stands there when a caller has not picked them.
-const FIELDS: [(&str, &str); 10] = [
+/// The fields of a template's attribute, in the order of the wire, with what stands there when a caller has not picked them; the id of
+/// the template goes behind the first two.
+const FIELDS: [(&str, &str); 9] = [
     ("id", "0"),
     ("bk_biz_id", "0"),
-    ("service_template_id", "0"),
     ("bk_attribute_id", "0"),
     ("bk_property_value", "null"),
     ("creator", "\"\""),
@@ -156,19 +192,19 @@ const FIELDS: [(&str, &str); 10] = [
 ];
 
 impl Wanted {
-    /// The attribute of a service template.
+    /// The attribute of a template.
     pub fn place(
         self,
         id: TemplateAttributeId,
         business: BusinessId,
-        template: ServiceTemplateId,
+        template: Owner,
         birth: &Birth<'_>,
     ) -> TemplateAttribute {
         let Self { attribute_id, value } = self;
         let mut out = JsonWriter::with_capacity(320);
         out.raw("{\"id\":").int(id.get());
         out.raw(",\"bk_biz_id\":").int(business.get());
-        out.raw(",\"service_template_id\":").int(template.get());
+        out.key(template.field()).int(template.get());
         out.raw(",\"bk_attribute_id\":").int(attribute_id);
         out.raw(",\"bk_property_value\":").value(&value);
         out.raw(",\"creator\":").text(birth.user).raw(",\"modifier\":").text(birth.user);
@@ -192,15 +228,16 @@ impl TemplateAttribute {
         Self { value, document: Json::Object(record).to_string(), ..self.clone() }
     }
 
-    /// Writes the attribute; of `fields`, none means all. The others stay, without what they say.
-    pub fn write(&self, out: &mut JsonWriter, fields: &HashSet<&str>) {
+    /// Writes the attribute of a model; of `fields`, none means all. The others stay, without what they say.
+    pub fn write(&self, out: &mut JsonWriter, model: Model, fields: &HashSet<&str>) {
         if fields.is_empty() {
             out.raw(&self.document);
             return;
         }
         let record = parse_document(&self.document).unwrap_or_default();
         out.raw("{");
-        for (name, nothing) in FIELDS {
+        let (first, rest) = FIELDS.split_at(2);
+        for (name, nothing) in first.iter().copied().chain([(owner_field(model), "0")]).chain(rest.iter().copied()) {
             out.key(name);
             match record.get(name).filter(|_| fields.contains(name)) {
                 Some(value) => out.value(value),
@@ -210,12 +247,12 @@ impl TemplateAttribute {
         out.raw("}");
     }
 
-    /// The shape of an attribute of a service template.
-    pub fn schema() -> Schema {
+    /// The shape of a template's attribute of a model.
+    pub fn schema(model: Model) -> Schema {
         Schema::object([
             ("id", Schema::Integer),
             ("bk_biz_id", Schema::Integer),
-            ("service_template_id", Schema::Integer),
+            (owner_field(model), Schema::Integer),
             ("bk_attribute_id", Schema::Integer),
             ("bk_property_value", Schema::Any),
             ("creator", Schema::Text),
@@ -251,14 +288,19 @@ mod tests {
     fn stored(id: i64, attribute: &str, value: &str) -> TemplateAttribute {
         let wanted = Wanted { attribute_id: number(attribute), value: value.into() };
         let birth = Birth { time: "T", user: "ann" };
-        wanted.place(TemplateAttributeId(id), BusinessId(3), ServiceTemplateId(5), &birth)
+        wanted.place(TemplateAttributeId(id), BusinessId(3), Owner::Service(ServiceTemplateId(5)), &birth)
     }
 
     #[test]
     fn what_followers_can_be_told() {
-        let all = catalogue().map(|(number, ..)| number);
-        let eligible: Vec<_> = all.filter_map(|it| find_eligible(Model::Module, it)).map(|it| it.id).collect();
-        assert_eq!(eligible, ["bk_module_type", "operator", "bk_bak_operator"]);
+        let all: Vec<_> = catalogue().map(|(number, ..)| number).collect();
+        let eligible = |model| {
+            let found = all.iter().filter_map(|number| find_eligible(model, *number));
+            found.map(|attribute| attribute.id).collect::<Vec<_>>()
+        };
+        assert_eq!(eligible(Model::Module), ["bk_module_type", "operator", "bk_bak_operator"]);
+        let of_sets = ["bk_set_desc", "bk_set_env", "bk_service_status", "description", "bk_capacity"];
+        assert_eq!(eligible(Model::Set), of_sets);
     }
 
     #[test]
@@ -312,7 +354,7 @@ mod tests {
         let held = stored(7, "operator", "ann");
         assert_eq!(TemplateAttribute::read(held.id, held.attribute_id, &held.document), Some(held.clone()));
         let mut out = JsonWriter::default();
-        held.write(&mut out, &HashSet::from(["bk_property_value"]));
+        held.write(&mut out, Model::Module, &HashSet::from(["bk_property_value"]));
         assert_eq!(
             out.finish(),
             concat!(

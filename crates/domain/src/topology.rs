@@ -38,7 +38,7 @@ pub(crate) fn check_parent(given: &Object, parent: i64) -> Result<(), Fault> {
     }
 }
 
-/// No template exists in this release, so an id other than 0 names nothing.
+/// What is put there by hand follows no template of this kind, so an id other than 0 names nothing.
 pub(crate) fn check_no_template(given: &Object, field: &str) -> Result<(), Fault> {
     match read_reference(given, field)? {
         None | Some(0) => Ok(()),
@@ -158,7 +158,10 @@ pub fn change_schema(model: Model, ids: &[&'static str]) -> Schema {
 /// The shape of a free-form record as callers send it, with the ids that come with it.
 pub fn input_schema(model: Model, ids: &[&'static str]) -> Schema {
     let beside: &[_] = match model {
-        Model::Set => &[("bk_parent_id", "The business again; needed.")],
+        Model::Set => &[
+            ("bk_parent_id", "The business again; needed."),
+            ("set_template_id", "A set template of the business, whose modules the set gets; 0 or missing: none."),
+        ],
         Model::Module => &[
             ("bk_parent_id", "The set again; needed."),
             ("service_category_id", "A service category of the second level; missing: the default one."),

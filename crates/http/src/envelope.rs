@@ -211,6 +211,7 @@ fn type_names(kind: ResourceType) -> (&'static str, &'static str) {
     match kind {
         ResourceType::Business => ("biz", "业务"),
         ResourceType::ServiceTemplate => ("biz_process_service_template", "服务模板"),
+        ResourceType::SetTemplate => ("biz_set_template", "集群模板"),
         ResourceType::Host => ("host", "主机"),
         ResourceType::PoolDirectory => ("sys_resource_pool_directory", "主机池目录"),
         ResourceType::PoolHostDirectory => ("sys_host_rsc_pool_directory", "主机池主机"),

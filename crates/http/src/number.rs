@@ -38,6 +38,8 @@ numbers! {
         ParamUnusable => (1_199_011, "{0} is invalid or does not exist", "{0} 不可用或不存在"),
         // Installers look for these English words.
         Duplicate => (1_199_014, "duplicated instances exist: unique fields {0} duplicated", "唯一字段 {0} 的值重复"),
+        NothingToChange => (1_199_005, "the request says nothing usable to change: {0}", "请求没有可用的修改内容：{0}"),
+        NothingNamed => (1_199_017, "nothing is named to look for: {0}", "未指明要查询的内容：{0}"),
         NotFound => (1_199_019, "record not found: {0}", "记录不存在：{0}"),
         CallerMissing => (1_199_027, "caller information {0} is missing", "缺少调用者信息 {0}"),
         TooMany => (1_199_035, "{0} is over the limit of {1}", "{0} 超过上限 {1}"),
@@ -63,6 +65,7 @@ numbers! {
         StorageWrite => (1_199_018, "the store cannot be written", "存储写入出错"),
         StoredUnreadable => (1_199_013, "a stored record cannot be read", "存储的记录无法读取"),
         BusinessUnreadable => (1_101_033, "cannot read business {0}", "读取业务 {0} 出错"),
+        SetUnreadable => (1_101_011, "cannot read set {0}", "读取集群 {0} 出错"),
         ModuleUnreadable => (1_101_034, "cannot read module: {0}", "读取模块出错：{0}"),
         TargetModuleAbsent => (1_101_080, "target module {0} does not exist", "目标模块 {0} 不存在"),
         HasHosts => (1_101_030, "{0} has hosts in it and cannot be removed", "{0} 下有主机，不能删除"),
@@ -136,6 +139,7 @@ numbers! {
             "{0} does not follow the service template in question",
             "{0} 与所用的服务模板不一致",
         ),
+        JobsUnreadable => (1_117_007, "synchronizations of {0} cannot be listed", "查询 {0} 的同步任务出错"),
         JobUnderWay => (1_117_008, "{0} is being synchronized already", "{0} 的同步任务尚未结束"),
         UseBuiltInTransfer => (
             1_113_013,
@@ -279,6 +283,7 @@ fn why(reason: &Reason, language: Language) -> String {
             let (english, chinese) = match referrer {
                 Referrer::ServiceCategory => ("service categories", "服务分类"),
                 Referrer::ServiceTemplate => ("service templates", "服务模板"),
+                Referrer::Set => ("sets", "集群"),
                 Referrer::Module => ("modules", "模块"),
                 Referrer::ServiceInstance => ("service instances", "服务实例"),
             };

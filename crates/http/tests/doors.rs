@@ -316,7 +316,7 @@ fn g27_every_need_refuses_who_lacks_it() {
             continue;
         }
         asked += 1;
-        let body = json!({"bk_biz_id": 2, "bk_set_id": 2, "bk_parent_id": 2, "data": {}, "page": {"limit": 1},
+        let body = json!({"bk_biz_id": 2, "bk_set_id": 2, "bk_parent_id": 2, "set_template_id": 1, "data": {}, "page": {"limit": 1},
             "host_info": {"0": {"bk_host_innerip": "10.0.0.1"}}, "bk_host_id": [1], "bk_module_id": 1, "is_increment": false});
         let mut body = body;
         if operation.name == "transfer_host_module" {

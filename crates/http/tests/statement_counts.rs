@@ -343,7 +343,7 @@ const CASES: &[Case] = &[
         json!({"bk_biz_id": with_templates(app, count).0, "service_category_id": 1, "search": "T",
             "page": {"start": 0, "limit": 100, "sort": "name"}})
     }),
-    case("delete_service_template", "with its attributes", [9, 11], [1, 3], |app, count| {
+    case("delete_service_template", "with its attributes", [11, 13], [1, 3], |app, count| {
         let (business, template) = with_attributes(app, count);
         json!({"bk_biz_id": business, "service_template_id": template})
     }),
@@ -395,7 +395,7 @@ const CASES: &[Case] = &[
         let instances: Vec<_> = following.place.hosts.iter().map(|host| json!({"bk_host_id": host})).collect();
         json!({"bk_biz_id": following.place.business, "bk_module_id": following.place.module, "instances": instances})
     }),
-    case("transfer_host_module", "into a module with a template", [18, 22], [1, 20], |app, count| {
+    case("transfer_host_module", "into a module with a template", [19, 23], [1, 20], |app, count| {
         Following::new(app, 2, count).joining()
     }),
     case("update_process_instance", "of templates", [7, 9], [1, 20], |app, count| {
@@ -476,6 +476,120 @@ const CASES: &[Case] = &[
     case("post_findmany_proc_service_template_attribute", "attributes", [2, 2], [1, 3], |app, count| {
         let (business, template) = with_attributes(app, count);
         json!({"bk_biz_id": business, "id": template})
+    }),
+    // Set templates, the sets that follow them
+    case("create_set", "with modules of a template", [13, 15], [1, 20], |app, count| {
+        let kit = Kit::new(app, count);
+        json!({"bk_biz_id": kit.business, "data": {"bk_set_name": "new", "bk_parent_id": kit.business,
+            "set_template_id": kit.template}})
+    }),
+    case("list_service_instance_by_set_template", "instances", [2, 2], [1, 20], |app, count| {
+        let following = Following::joined(app, 1, count);
+        let kit = json!({"name": "kit", "service_template_ids": [following.template]});
+        let path = format!("/create/topo/set_template/bk_biz_id/{}", following.place.business);
+        let template = app.post(&path, kit).data()["id"].clone();
+        json!({"bk_biz_id": following.place.business, "set_template_id": template, "page": {"limit": 100}})
+    }),
+    case("create_set_template", "service templates", [8, 10], [1, 20], |app, count| {
+        let (business, services) = with_templates(app, count);
+        json!({"bk_biz_id": business, "name": "kit", "service_template_ids": services})
+    }),
+    case("update_set_template", "service templates", [9, 11], [1, 20], |app, count| {
+        let kit = Kit::new(app, count);
+        json!({"bk_biz_id": kit.business, "set_template_id": kit.template, "name": "new",
+            "service_template_ids": kit.others(app, count)})
+    }),
+    case("delete_set_template", "templates", [8, 10], [1, 20], |app, count| {
+        let kit = Kit::new(app, 2);
+        json!({"bk_biz_id": kit.business, "set_template_ids": kit.templates(app, count)})
+    }),
+    case("get_find_topo_set_template__bk_biz_id", "", [1, 1], [1, 20], |app, count| Kit::new(app, count).named()),
+    case("list_set_template", "templates", [2, 2], [1, 20], |app, count| {
+        let kit = Kit::new(app, 1);
+        kit.templates(app, count);
+        json!({"bk_biz_id": kit.business})
+    }),
+    case("post_findmany_topo_set_template_bk_biz_id__web", "templates", [2, 2], [1, 20], |app, count| {
+        let kit = Kit::new(app, 1);
+        kit.templates(app, count);
+        json!({"bk_biz_id": kit.business})
+    }),
+    case("list_set_template_related_service_template", "service templates", [2, 2], [1, 20], |app, count| {
+        Kit::new(app, count).named()
+    }),
+    case("post_create_topo_set_template_all_info", "with attributes", [10, 12], [1, 3], |app, count| {
+        let (business, services) = with_templates(app, count);
+        json!({"bk_biz_id": business, "name": "kit", "service_template_ids": services,
+            "attributes": set_attributes(app, count, "a")})
+    }),
+    case("put_update_topo_set_template_all_info", "with attributes", [10, 12], [1, 3], |app, count| {
+        let kit = Kit::with_attributes(app, count);
+        json!({"bk_biz_id": kit.business, "id": kit.template, "service_template_ids": kit.others(app, count),
+            "attributes": set_attributes(app, count, "b")})
+    }),
+    case("post_find_topo_set_template_all_info", "attributes", [3, 3], [1, 3], |app, count| {
+        Kit::with_attributes(app, count).by_id()
+    }),
+    case("post_findmany_topo_set_template__bk_biz_id__sets_web", "sets", [3, 3], [1, 20], |app, count| {
+        let kit = Kit::new(app, 1);
+        kit.sets(app, count);
+        kit.named()
+    }),
+    case(
+        "post_findmany_topo_set_template__bk_biz_id__diff_with_instances",
+        "modules",
+        [6, 6],
+        [1, 20],
+        |app, count| {
+            let kit = Kit::new(app, count);
+            let mut body = kit.named();
+            body["bk_set_id"] = json!(kit.sets(app, 1)[0]);
+            body
+        },
+    ),
+    case("get_findmany_topo_set_template__bk_biz_id__set_template_status", "sets", [5, 5], [1, 20], |app, count| {
+        let kit = Kit::new(app, 1);
+        kit.sets(app, count);
+        kit.named()
+    }),
+    case("post_findmany_topo_set_template_bk_biz_id__set_template_status", "sets", [5, 5], [1, 20], |app, count| {
+        let kit = Kit::new(app, 1);
+        kit.sets(app, count);
+        json!({"bk_biz_id": kit.business, "set_template_ids": [kit.template]})
+    }),
+    case("post_findmany_topo_set_template__bk_biz_id__host_with_instances", "sets", [5, 5], [1, 20], |app, count| {
+        Kit::new(app, 1).of_sets(app, count)
+    }),
+    case("sync_set_template_to_set", "sets", [11, 13], [1, 20], |app, count| Kit::new(app, 2).of_sets(app, count)),
+    case("sync_set_template_to_set", "modules", [11, 13], [1, 20], |app, count| Kit::new(app, count).of_sets(app, 1)),
+    case("post_findmany_topo_set_template__bk_biz_id__instances_sync_status", "sets", [3, 3], [1, 20], |app, count| {
+        Kit::synchronized(app, count).named()
+    }),
+    case("post_findmany_topo_set_template_sync_status_bk_biz_id", "sets", [5, 5], [1, 20], |app, count| {
+        Kit::synchronized(app, count).named()
+    }),
+    case("post_findmany_topo_set_template_sync_history_bk_biz_id", "sets", [2, 2], [1, 20], |app, count| {
+        Kit::synchronized(app, count).named()
+    }),
+    case("put_update_topo_set_template_attribute", "attributes", [5, 7], [1, 3], |app, count| {
+        let mut body = Kit::with_attributes(app, count).by_id();
+        body["attributes"] = set_attributes(app, count, "b");
+        body
+    }),
+    case("delete_delete_topo_set_template_attribute", "attributes", [5, 7], [1, 3], |app, count| {
+        let mut body = Kit::with_attributes(app, count).by_id();
+        let attributes = set_attributes(app, count, "a");
+        let ids = attributes.as_array().unwrap().iter().map(|it| it["bk_attribute_id"].clone());
+        body["bk_attribute_ids"] = ids.collect();
+        body
+    }),
+    case("post_findmany_topo_set_template_attribute", "attributes", [2, 2], [1, 3], |app, count| {
+        Kit::with_attributes(app, count).by_id()
+    }),
+    case("delete_service_template", "that set templates list", [11, 13], [1, 20], |app, count| {
+        let kit = Kit::new(app, 1);
+        kit.templates(app, count);
+        json!({"bk_biz_id": kit.business, "service_template_id": kit.services[0]})
     }),
     case("search_object_attribute", "", [1, 1], [1, 1], |_, _| json!({"bk_obj_id": "host"})),
     case("add_host_to_resource", "new hosts", [13, 16], [1, 20], |_, count| json!({"host_info": rows(count, "new")})),
@@ -809,6 +923,98 @@ fn with_attributes(app: &TestApp, count: usize) -> (i64, i64) {
     let (business, templates) = with_templates(app, 1);
     app.fix_attributes(business, templates[0], &attributes(count, "1"));
     (business, templates[0])
+}
+
+/// A set template of so many service templates.
+struct Kit {
+    business: i64,
+    services: Vec<i64>,
+    template: i64,
+}
+
+impl Kit {
+    fn new(app: &TestApp, services: usize) -> Self {
+        let (business, services) = with_templates(app, services);
+        let mut kit = Self { business, services, template: 0 };
+        kit.template = kit.template(app, "kit");
+        kit
+    }
+
+    /// One more template of the same.
+    fn template(&self, app: &TestApp, name: &str) -> i64 {
+        let body = json!({"name": name, "service_template_ids": self.services});
+        let path = format!("/create/topo/set_template/bk_biz_id/{}", self.business);
+        app.post(&path, body).data()["id"].as_i64().unwrap()
+    }
+
+    /// With others of the same: so many.
+    fn templates(&self, app: &TestApp, count: usize) -> Vec<i64> {
+        let others = (1..count).map(|i| self.template(app, &format!("k{i}")));
+        std::iter::once(self.template).chain(others).collect()
+    }
+
+    fn with_attributes(app: &TestApp, count: usize) -> Self {
+        let kit = Self::new(app, 1);
+        let mut body = kit.by_id();
+        body["attributes"] = set_attributes(app, count, "a");
+        app.native("PUT", "/update/topo/set_template/all_info", body).data();
+        kit
+    }
+
+    /// So many other service templates.
+    fn others(&self, app: &TestApp, count: usize) -> Vec<i64> {
+        let template = |i: usize| {
+            let template = json!({"bk_biz_id": self.business, "name": format!("o{i}"), "service_category_id": 2});
+            app.post("/create/proc/service_template", template).data()["id"].as_i64().unwrap()
+        };
+        (0..count).map(template).collect()
+    }
+
+    /// So many sets that follow it.
+    fn sets(&self, app: &TestApp, count: usize) -> Vec<i64> {
+        let set = |i: usize| {
+            let set = json!({"bk_set_name": format!("s{i}"), "bk_parent_id": self.business,
+                "set_template_id": self.template});
+            app.post(&format!("/set/{}", self.business), set).data()["bk_set_id"].as_i64().unwrap()
+        };
+        (0..count).map(set).collect()
+    }
+
+    fn named(&self) -> Value {
+        json!({"bk_biz_id": self.business, "set_template_id": self.template})
+    }
+
+    fn by_id(&self) -> Value {
+        json!({"bk_biz_id": self.business, "id": self.template})
+    }
+
+    /// The body that names so many sets of it.
+    fn of_sets(&self, app: &TestApp, count: usize) -> Value {
+        let mut body = self.named();
+        body["bk_set_ids"] = json!(self.sets(app, count));
+        body
+    }
+
+    /// With so many sets that were synchronized.
+    fn synchronized(app: &TestApp, count: usize) -> Self {
+        let kit = Self::new(app, 1);
+        app.call("sync_set_template_to_set", kit.of_sets(app, count)).data();
+        kit
+    }
+}
+
+/// So many attributes of sets with a value that each of them takes.
+fn set_attributes(app: &TestApp, count: usize, value: &str) -> Value {
+    let names = ["bk_set_desc", "description", "bk_capacity"];
+    let number = |name: &str| app.set_attribute(name);
+    let value = |name: &str| match name {
+        "bk_capacity" => json!(value.len() + value.as_bytes()[0] as usize),
+        _ => json!(value),
+    };
+    names[..count]
+        .iter()
+        .map(|name| json!({"bk_attribute_id": number(name), "bk_property_value": value(name)}))
+        .collect()
 }
 
 fn address(number: usize) -> String {

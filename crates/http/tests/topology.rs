@@ -300,8 +300,9 @@ fn sets_that_cannot_be_made() {
     for parent in [json!(0), json!(-1), json!(other), json!("3"), json!(3.5), json!([])] {
         create(json!({"bk_parent_id": parent})).fails_with(1_199_006).naming("bk_parent_id");
     }
-    for template in [json!(1), json!(-1), json!("x")] {
-        create(json!({"set_template_id": template})).fails_with(1_199_006).naming("set_template_id");
+    create(json!({"set_template_id": "x"})).fails_with(1_199_006).naming("set_template_id");
+    for template in [1, -1] {
+        create(json!({"set_template_id": template})).fails_with(1_199_019).naming("set_template_id");
     }
     create(json!({"bk_capacity": 0})).fails_with(1_199_011).naming("bk_capacity");
     create(json!({"bk_set_env": 3})).fails_with(1_199_011).naming("bk_set_env");

@@ -228,10 +228,56 @@ const RULES: &[Rule] = &[
         "its service template has the attribute twice",
         "SELECT max(id) FROM service_template_attribute GROUP BY service_template_id, attribute_id HAVING count(*) > 1",
     ),
+    // Set templates: topology 8, templates 13 and 18
     rule(
         "topology_set",
-        "it follows a set template that does not exist",
-        "SELECT id FROM topology_set WHERE set_template_id <> 0",
+        "it follows a set template that does not exist or is of another business",
+        "SELECT s.id FROM topology_set s WHERE s.set_template_id <> 0 AND NOT EXISTS (SELECT 1 FROM set_template t
+            WHERE t.id = s.set_template_id AND t.business_id = s.business_id)",
+    ),
+    rule(
+        "topology_set",
+        "it is built in and follows a set template",
+        "SELECT id FROM topology_set WHERE set_template_id <> 0 AND kind <> 0",
+    ),
+    rule(
+        "set_template",
+        "its business does not exist",
+        "SELECT t.id FROM set_template t WHERE NOT EXISTS (SELECT 1 FROM business b WHERE b.id = t.business_id)",
+    ),
+    rule(
+        "set_template",
+        "another set template of its business has its name",
+        "SELECT max(id) FROM set_template GROUP BY business_id, name HAVING count(*) > 1",
+    ),
+    rule(
+        "set_template_relation",
+        "its set template does not exist or is of another business",
+        "SELECT r.set_template_id FROM set_template_relation r WHERE NOT EXISTS (SELECT 1 FROM set_template t
+            WHERE t.id = r.set_template_id AND t.business_id = r.business_id)",
+    ),
+    rule(
+        "set_template_relation",
+        "its service template does not exist or is of another business",
+        "SELECT r.set_template_id FROM set_template_relation r WHERE NOT EXISTS (SELECT 1 FROM service_template t
+            WHERE t.id = r.service_template_id AND t.business_id = r.business_id)",
+    ),
+    rule(
+        "set_template_relation",
+        "its set template lists the service template twice",
+        "SELECT set_template_id FROM set_template_relation
+            GROUP BY set_template_id, service_template_id HAVING count(*) > 1",
+    ),
+    rule(
+        "set_template_attribute",
+        "its set template does not exist or is of another business",
+        "SELECT a.id FROM set_template_attribute a WHERE NOT EXISTS (SELECT 1 FROM set_template t
+            WHERE t.id = a.set_template_id AND t.business_id = a.business_id)",
+    ),
+    rule(
+        "set_template_attribute",
+        "its set template has the attribute twice",
+        "SELECT max(id) FROM set_template_attribute GROUP BY set_template_id, attribute_id HAVING count(*) > 1",
     ),
     // Businesses, sets and modules: topology 1 to 3
     rule(
@@ -454,6 +500,16 @@ const RULES: &[Rule] = &[
         "SELECT p.job_id FROM job_part p WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.id = p.job_id)",
     ),
     rule(
+        "set_template",
+        "its events do not tell that it was created once and lives",
+        lives_against_events!("set_template", "114"),
+    ),
+    rule(
+        "set_template_attribute",
+        "its events do not tell that it was created once and lives",
+        lives_against_events!("set_template_attribute", "115"),
+    ),
+    rule(
         "host_module",
         "the events do not tell of as many modules as the host is in",
         "WITH told AS (SELECT object_id, sum(CASE operation WHEN 1 THEN 1 WHEN 3 THEN -1 ELSE 0 END) AS modules
@@ -472,6 +528,12 @@ const RULES: &[Rule] = &[
         "service_template_attribute",
         "it is gone and no event tells of it",
         gone_against_events!("service_template_attribute", "112"),
+    ),
+    rule("set_template", "it is gone and no event tells of it", gone_against_events!("set_template", "114")),
+    rule(
+        "set_template_attribute",
+        "it is gone and no event tells of it",
+        gone_against_events!("set_template_attribute", "115"),
     ),
     rule(
         "event",
@@ -624,6 +686,10 @@ const COUNTED: &[(&str, &str)] = counted! {
     "service_template_attribute", "service_template_attribute",
         "SELECT max(id) AS seen FROM service_template_attribute
             UNION ALL SELECT max(object_id) FROM event WHERE kind = 112";
+    "set_template", "set_template",
+        "SELECT max(id) AS seen FROM set_template UNION ALL SELECT max(object_id) FROM event WHERE kind = 114";
+    "set_template_attribute", "set_template_attribute",
+        "SELECT max(id) AS seen FROM set_template_attribute UNION ALL SELECT max(object_id) FROM event WHERE kind = 115";
     "service_instance", "service_instance",
         "SELECT max(id) AS seen FROM service_instance UNION ALL SELECT max(object_id) FROM event WHERE kind = 100";
     "process", "process", "SELECT max(id) AS seen FROM process UNION ALL SELECT max(object_id) FROM event WHERE kind = 9";
@@ -668,8 +734,8 @@ const DOCUMENTED: &[Documented] = &[
     },
     Documented {
         table: "module",
-        rows: "SELECT id, document, id, business_id, set_id, name, kind, service_template_id, service_category_id
-            FROM module",
+        rows: "SELECT m.id, m.document, m.id, m.business_id, m.set_id, m.name, m.kind, m.service_template_id,
+            m.service_category_id, s.set_template_id FROM module m JOIN topology_set s ON s.id = m.set_id",
         members: &[
             Member::Int("bk_module_id"),
             Member::Int("bk_biz_id"),
@@ -678,6 +744,7 @@ const DOCUMENTED: &[Documented] = &[
             Member::Int("default"),
             Member::Int("service_template_id"),
             Member::Int("service_category_id"),
+            Member::Int("set_template_id"),
         ],
     },
     Documented {
@@ -697,6 +764,21 @@ const DOCUMENTED: &[Documented] = &[
             Member::Int("id"),
             Member::Int("bk_biz_id"),
             Member::Int("service_template_id"),
+            Member::Int("bk_attribute_id"),
+        ],
+    },
+    Documented {
+        table: "set_template",
+        rows: "SELECT id, document, id, business_id, name FROM set_template",
+        members: &[Member::Int("id"), Member::Int("bk_biz_id"), Member::Text("name")],
+    },
+    Documented {
+        table: "set_template_attribute",
+        rows: "SELECT id, document, id, business_id, set_template_id, attribute_id FROM set_template_attribute",
+        members: &[
+            Member::Int("id"),
+            Member::Int("bk_biz_id"),
+            Member::Int("set_template_id"),
             Member::Int("bk_attribute_id"),
         ],
     },

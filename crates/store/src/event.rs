@@ -34,6 +34,8 @@ pub enum EventKind {
     ServiceTemplate = 111,
     ServiceTemplateAttribute = 112,
     ProcessTemplate = 113,
+    SetTemplate = 114,
+    SetTemplateAttribute = 115,
     /// A synchronization: asked for, called off, set going again, ended.
     Job = 120,
 }

@@ -41,6 +41,13 @@ pub(crate) fn filtered_statements() -> impl Iterator<Item = &'static str> {
 crate::statements! {
     /// Served by `host_module_module`.
     HOSTS_IN_MODULE = "SELECT host_id FROM host_module WHERE module_id = $1 AND host_id {in $2}";
+    /// Served by `host_module_module`.
+    COUNT_IN_MODULES = "SELECT module_id, count(*) FROM host_module {index host_module_module}
+        WHERE module_id {in $2} AND business_id = $1 GROUP BY module_id";
+    /// Served by `module_set` and `host_module_module`.
+    COUNT_IN_SETS = "SELECT m.set_id, count(DISTINCT r.host_id) FROM module m
+        CROSS JOIN host_module r {index host_module_module}
+        WHERE m.business_id = $1 AND m.set_id {in $2} AND r.module_id = m.id GROUP BY m.set_id";
     /// Served by `host_module_host`.
     MODULES_OF_HOSTS = "SELECT host_id, module_id, business_id FROM host_module WHERE host_id {in $1}
         ORDER BY host_id, module_id";
@@ -81,6 +88,24 @@ crate::statements! {
 pub fn in_module(tx: &mut dyn Tx, module: ModuleId, hosts: &[HostId]) -> Result<Vec<HostId>, StoreError> {
     let hosts: Vec<_> = hosts.iter().map(|id| id.get()).collect();
     tx.list(HOSTS_IN_MODULE, &[module.get().into(), Param::Ids(&hosts)], |row| Ok(HostId(row.int(0)?)))
+}
+
+/// How many hosts are in each of these modules of a business. Those without any are left out.
+pub fn count_in_modules(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    modules: &[i64],
+) -> Result<HashMap<ModuleId, i64>, StoreError> {
+    let params = [business.get().into(), Param::Ids(modules)];
+    let counts = tx.list(COUNT_IN_MODULES, &params, |row| Ok((ModuleId(row.int(0)?), row.int(1)?)))?;
+    Ok(counts.into_iter().collect())
+}
+
+/// How many hosts are in the modules of each of these sets of a business, each once. Those without any are left out.
+pub fn count_in_sets(tx: &mut dyn Tx, business: BusinessId, sets: &[i64]) -> Result<HashMap<SetId, i64>, StoreError> {
+    let params = [business.get().into(), Param::Ids(sets)];
+    let counts = tx.list(COUNT_IN_SETS, &params, |row| Ok((SetId(row.int(0)?), row.int(1)?)))?;
+    Ok(counts.into_iter().collect())
 }
 
 /// Keeps others from moving or changing these hosts until the end of the transaction, and from making instances on them. To be

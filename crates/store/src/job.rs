@@ -38,6 +38,8 @@ crate::statements! {
     COUNT_PARTS = "SELECT job_id, status, count(*) FROM job_part WHERE job_id {in $1} GROUP BY job_id, status";
     /// Served by `job_part_number`.
     LIST_FAILED_PARTS = "SELECT job_id, number, response FROM job_part WHERE job_id {in $1} AND status = 4 ORDER BY job_id, number";
+    /// Served by `job_part_number`.
+    LIST_PARTS = "SELECT job_id, number, status, content, response FROM job_part WHERE job_id {in $1} ORDER BY job_id, number";
     /// Served by `job_target`.
     LIST_NEWEST = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
         created_ms, changed_ms, reason, holder FROM job WHERE id IN (SELECT max(id) FROM job
@@ -263,6 +265,33 @@ pub fn list_failed_parts(tx: &mut dyn Tx, ids: &[JobId]) -> Result<Vec<FailedPar
     tx.list(LIST_FAILED_PARTS, &[Param::Ids(&ids_of(ids))], |row| {
         let response = row.text_or_null(2)?.unwrap_or("null").to_owned();
         Ok(FailedPart { job_id: JobId(row.int(0)?), number: row.int(1)?, response })
+    })
+}
+
+/// A part of a job with what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WholePart {
+    pub job_id: JobId,
+    pub number: i64,
+    pub status: JobStatus,
+    /// JSON text.
+    pub content: String,
+    /// Why it could not be done, as JSON text.
+    pub response: Option<String>,
+}
+
+/// All parts of these jobs, in order.
+pub fn list_parts(tx: &mut dyn Tx, ids: &[JobId]) -> Result<Vec<WholePart>, StoreError> {
+    tx.list(LIST_PARTS, &[Param::Ids(&ids_of(ids))], |row| {
+        let status = row.int(2)?;
+        let unreadable = || StoreError::Unreadable(format!("status {status} of a part of a job"));
+        Ok(WholePart {
+            job_id: JobId(row.int(0)?),
+            number: row.int(1)?,
+            status: JobStatus::of_number(status).ok_or_else(unreadable)?,
+            content: row.text(3)?.to_owned(),
+            response: row.text_or_null(4)?.map(str::to_owned),
+        })
     })
 }
 

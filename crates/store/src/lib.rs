@@ -33,6 +33,7 @@ pub mod service_category;
 pub mod service_instance;
 pub mod service_template;
 pub mod set;
+pub mod set_template;
 pub mod sqlite;
 mod statements;
 pub mod template_attribute;

@@ -9,6 +9,7 @@ const STEPS: &[(i64, &str)] = &[
     (3, include_str!("../migrations/0003_last_change.sql")),
     (4, include_str!("../migrations/0004_service_template.sql")),
     (5, include_str!("../migrations/0005_process_template.sql")),
+    (6, include_str!("../migrations/0006_set_template.sql")),
     (7, include_str!("../migrations/0007_job.sql")),
 ];
 

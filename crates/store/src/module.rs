@@ -3,6 +3,7 @@
 use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, CategoryId, ModuleId, ServiceTemplateId, SetId};
 use rollcall_domain::module::NewModule;
+use rollcall_domain::set_template::HeldModule;
 
 crate::statements! {
     /// Served by the primary key.
@@ -74,6 +75,9 @@ crate::statements! {
         ORDER BY id LIMIT $2 OFFSET $3";
     /// Served by `module_set`.
     IDS_OF_SETS = "SELECT id FROM module WHERE business_id = $1 AND set_id {in $2} ORDER BY id";
+    /// Served by `module_set`.
+    LIST_OF_SETS = "SELECT set_id, id, service_template_id, name FROM module
+        WHERE business_id = $1 AND set_id {in $2} ORDER BY id";
     INSERT for many = "INSERT INTO module (id, business_id, set_id, kind, name, service_template_id, service_category_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 }
@@ -162,6 +166,18 @@ pub fn lock_shared(tx: &mut dyn Tx, ids: &[ModuleId]) -> Result<Vec<ModuleRow>, 
 /// The modules of these sets of a business, in order of their ids.
 pub fn ids_of_sets(tx: &mut dyn Tx, business: BusinessId, sets: &[i64]) -> Result<Vec<i64>, StoreError> {
     tx.list(IDS_OF_SETS, &[business.get().into(), Param::Ids(sets)], |row| row.int(0))
+}
+
+/// The same as the templates of the sets see them, each with its set.
+pub fn list_of_sets(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    sets: &[i64],
+) -> Result<Vec<(SetId, HeldModule)>, StoreError> {
+    tx.list(LIST_OF_SETS, &[business.get().into(), Param::Ids(sets)], |row| {
+        let (id, service_template_id) = (ModuleId(row.int(1)?), row.int(2)?);
+        Ok((SetId(row.int(0)?), HeldModule { id, service_template_id, name: row.text(3)?.to_owned() }))
+    })
 }
 
 /// All modules of a business, in order of their ids.

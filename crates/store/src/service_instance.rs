@@ -159,14 +159,14 @@ crate::statements! {
     /// Served by `service_instance_module`.
     LABELS_OF_MODULE = "SELECT labels FROM service_instance
         WHERE business_id = $1 AND module_id = $2 AND labels IS NOT NULL ORDER BY id";
-    /// Served by `topology_set_business`, `module_set` and `service_instance_module`.
+    /// Served by `topology_set_template`, `module_set` and `service_instance_module`.
     COUNT_OF_SET_TEMPLATE = "SELECT count(*) FROM service_instance WHERE business_id = $1 AND module_id IN (
         SELECT m.id FROM module m JOIN topology_set s ON s.id = m.set_id
-        WHERE s.business_id = $1 AND s.set_template_id = $2 AND m.business_id = $1)";
+        WHERE s.business_id = $1 AND s.set_template_id > 0 AND s.set_template_id = $2 AND m.business_id = $1)";
     /// Served by the same.
     PAGE_OF_SET_TEMPLATE = "SELECT id, document, labels FROM service_instance WHERE business_id = $1 AND module_id IN (
         SELECT m.id FROM module m JOIN topology_set s ON s.id = m.set_id
-        WHERE s.business_id = $1 AND s.set_template_id = $2 AND m.business_id = $1) ORDER BY id LIMIT $3 OFFSET $4";
+        WHERE s.business_id = $1 AND s.set_template_id > 0 AND s.set_template_id = $2 AND m.business_id = $1) ORDER BY id LIMIT $3 OFFSET $4";
     /// Served by `host_module_module` and `service_instance_host`.
     HOSTS_WITHOUT = "SELECT r.host_id FROM host_module r {index host_module_module}
         WHERE r.module_id = $2 AND r.business_id = $1 AND NOT EXISTS (

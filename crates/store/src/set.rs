@@ -1,7 +1,7 @@
 //! Sets: the groups of modules in a business.
 
 use crate::{Param, StoreError, Tx};
-use rollcall_domain::id::{BusinessId, SetId};
+use rollcall_domain::id::{BusinessId, SetId, SetTemplateId};
 use rollcall_domain::set::NewSet;
 
 crate::statements! {
@@ -19,6 +19,20 @@ crate::statements! {
     COUNT = "SELECT count(*) FROM topology_set WHERE business_id = $1";
     /// Served by `topology_set_business`.
     DOCUMENTS = "SELECT document FROM topology_set WHERE business_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
+    /// Served by the primary key.
+    LIST_WHOLE = "SELECT id, business_id, parent_id, kind, set_template_id, name, document FROM topology_set
+        WHERE id {in $1} ORDER BY id";
+    /// Served by `topology_set_template`.
+    LIST_OF_TEMPLATES = "SELECT id, business_id, parent_id, kind, set_template_id, name, document FROM topology_set
+        WHERE business_id = $1 AND set_template_id > 0 AND set_template_id {in $2} ORDER BY id";
+    /// Served by `topology_set_template`.
+    COUNT_BY_TEMPLATE = "SELECT set_template_id, count(*) FROM topology_set
+        WHERE business_id = $1 AND set_template_id > 0 AND set_template_id {in $2} GROUP BY set_template_id";
+    /// Served by the primary key.
+    LOCK = "SELECT id, business_id, parent_id, kind, set_template_id, name, document FROM topology_set
+        WHERE id = $1 {for update}";
+    /// Served by the primary key.
+    UPDATE = "UPDATE topology_set SET document = $2 WHERE id = $1";
     INSERT for many = "INSERT INTO topology_set (id, business_id, parent_id, kind, name, set_template_id, document)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
 }
@@ -68,6 +82,53 @@ pub fn list_of_business(tx: &mut dyn Tx, business: BusinessId) -> Result<Vec<Set
     tx.list(LIST, &[business.get().into()], read)
 }
 
+/// A set with its document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WholeSet {
+    pub row: SetRow,
+    /// JSON text.
+    pub document: String,
+}
+
+fn read_whole(row: &dyn crate::Row) -> Result<WholeSet, StoreError> {
+    Ok(WholeSet { row: read(row)?, document: row.text(6)?.to_owned() })
+}
+
+/// Sets with their documents, of whatever business, in order of their ids; those that are not there are left out.
+pub fn list_whole(tx: &mut dyn Tx, ids: &[i64]) -> Result<Vec<WholeSet>, StoreError> {
+    tx.list(LIST_WHOLE, &[Param::Ids(ids)], read_whole)
+}
+
+/// A set, kept as it is until the end of the transaction. Who also needs templates has locked them before.
+pub fn lock(tx: &mut dyn Tx, id: SetId) -> Result<Option<WholeSet>, StoreError> {
+    tx.find(LOCK, &[id.get().into()], read_whole)
+}
+
+/// Stores the changed document of a set whose key columns stay.
+pub fn update(tx: &mut dyn Tx, id: SetId, document: &str) -> Result<(), StoreError> {
+    tx.execute(UPDATE, &[id.get().into(), document.into()]).map(|_| ())
+}
+
+/// The sets that follow set templates, with their documents, in order of their ids.
+pub fn list_of_templates(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    templates: &[SetTemplateId],
+) -> Result<Vec<WholeSet>, StoreError> {
+    let ids: Vec<_> = templates.iter().map(|id| id.get()).collect();
+    tx.list(LIST_OF_TEMPLATES, &[business.get().into(), Param::Ids(&ids)], read_whole)
+}
+
+/// How many sets of a business follow each of these templates. Those without any are left out.
+pub fn count_by_template(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    templates: &[i64],
+) -> Result<Vec<(SetTemplateId, i64)>, StoreError> {
+    let params = [business.get().into(), Param::Ids(templates)];
+    tx.list(COUNT_BY_TEMPLATE, &params, |row| Ok((SetTemplateId(row.int(0)?), row.int(1)?)))
+}
+
 /// How many sets a business has.
 pub fn count(tx: &mut dyn Tx, business: BusinessId) -> Result<usize, StoreError> {
     crate::engine::size(tx.number(COUNT, &[business.get().into()])?)
@@ -98,7 +159,7 @@ pub fn insert(tx: &mut dyn Tx, sets: &[NewSet]) -> Result<(), StoreError> {
             set.parent_id.into(),
             set.kind.into(),
             (&set.name).into(),
-            0.into(),
+            set.set_template_id.map_or(0, SetTemplateId::get).into(),
             (&set.document).into(),
         ]);
     }

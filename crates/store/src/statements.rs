@@ -61,6 +61,7 @@ fn listed() -> impl Iterator<Item = &'static Listed> {
         crate::process_template::STATEMENTS,
         crate::service_template::STATEMENTS,
         crate::set::STATEMENTS,
+        crate::set_template::STATEMENTS,
         crate::template_attribute::STATEMENTS,
     ];
     files.into_iter().flatten()

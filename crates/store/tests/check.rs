@@ -20,11 +20,17 @@ INSERT INTO topology_set VALUES (2, 1, 1, 0, 'web', 0,
     '{"bk_set_id":2,"bk_biz_id":1,"bk_parent_id":1,"bk_set_name":"web","default":0,"set_template_id":0}');
 INSERT INTO module SELECT column1, 1, column2, column1 % 4, 'm' || column1, 0, 2, '{"bk_module_id":' || column1
     || ',"bk_biz_id":1,"bk_set_id":' || column2 || ',"bk_module_name":"m' || column1 || '","default":' || (column1 % 4)
-    || ',"service_template_id":0,"service_category_id":2}' FROM (VALUES (1, 1), (2, 1), (3, 1), (4, 2)) modules;
+    || ',"service_template_id":0,"service_category_id":2,"set_template_id":0}' FROM (VALUES (1, 1), (2, 1), (3, 1), (4, 2)) modules;
 INSERT INTO service_category VALUES (1, 0, 0, 1, 'Default', 1), (2, 0, 1, 1, 'Default', 1);
 INSERT INTO service_template VALUES (1, 1, 'st', 2, '{"bk_biz_id":1,"id":1,"name":"st","service_category_id":2}');
 INSERT INTO service_template_attribute VALUES (1, 1, 1, 32,
     '{"id":1,"bk_biz_id":1,"service_template_id":1,"bk_attribute_id":32,"bk_property_value":"ann"}');
+INSERT INTO set_template VALUES (1, 1, 'kit', '{"id":1,"name":"kit","bk_biz_id":1}');
+INSERT INTO set_template_relation VALUES (1, 1, 1);
+INSERT INTO set_template_attribute VALUES (1, 1, 1, 14,
+    '{"id":1,"bk_biz_id":1,"set_template_id":1,"bk_attribute_id":14,"bk_property_value":"d"}');
+INSERT INTO topology_set VALUES (3, 1, 1, 0, 'kit', 1,
+    '{"bk_set_id":3,"bk_biz_id":1,"bk_parent_id":1,"bk_set_name":"kit","default":0,"set_template_id":1}');
 INSERT INTO cloud_area VALUES (0, 'Default Area');
 INSERT INTO host VALUES (1, 0, '10.0.0.1', '', '', '', NULL, '{"bk_host_id":1,"bk_cloud_id":0}');
 INSERT INTO host_address VALUES (0, '10.0.0.1', 1);
@@ -40,13 +46,16 @@ INSERT INTO event SELECT 2, 0, 1, 9, 1, 1, 'r1', NULL, '{' || fixed_fields || ',
 INSERT INTO event VALUES (3, 0, 1, 9, 1, 2, 'r1', NULL, '{}'), (4, 0, 1, 9, 3, 2, 'r1', '{}', NULL);
 INSERT INTO event VALUES (5, 0, 1, 2, 1, 1, 'r1', NULL, '{}'), (6, 0, 1, 3, 1, 1, 'r1', NULL, '{}'),
     (7, 0, 1, 5, 1, 2, 'r1', NULL, '{}'), (8, 0, 1, 6, 1, 4, 'r1', NULL, '{}'),
-    (9, 0, 1, 111, 1, 1, 'r1', NULL, '{}'), (10, 0, 1, 112, 1, 1, 'r1', NULL, '{}');
+    (9, 0, 1, 111, 1, 1, 'r1', NULL, '{}'), (10, 0, 1, 112, 1, 1, 'r1', NULL, '{}'),
+    (11, 0, 1, 114, 1, 1, 'r1', NULL, '{}'), (12, 0, 1, 115, 1, 1, 'r1', NULL, '{}'),
+    (13, 0, 1, 5, 1, 3, 'r1', NULL, '{}');
 INSERT INTO app VALUES ('demo', 0, 0);
 INSERT INTO app_secret VALUES (1, 'demo', 'd', 0);
 INSERT INTO user_token VALUES (1, 'u', 'd', 0, 0);
 INSERT INTO access_grant VALUES (1, 'u', 'find_business', 1, 0);
-INSERT INTO sequence VALUES ('business', 2), ('set', 3), ('module', 5), ('host', 2), ('service_category', 3),
-    ('service_template', 2), ('service_template_attribute', 2), ('service_instance', 2), ('process', 3), ('app_secret', 2), ('user_token', 2), ('grant', 2);
+INSERT INTO sequence VALUES ('business', 2), ('set', 4), ('module', 5), ('host', 2), ('service_category', 3),
+    ('service_template', 2), ('service_template_attribute', 2), ('set_template', 2), ('set_template_attribute', 2),
+    ('service_instance', 2), ('process', 3), ('app_secret', 2), ('user_token', 2), ('grant', 2);
 "#;
 
 /// What belongs to it on PostgreSQL: the events are those of draw 0, and of draw 1 one that waits for its place. Nobody gives it
@@ -56,9 +65,9 @@ INSERT INTO service_instance_locator VALUES (1, 1);
 INSERT INTO sequence VALUES ('audit', 2);
 INSERT INTO event VALUES (1048577, 0, 1, 2, 2, 1, 'r1', '{}', '{}');
 SELECT setval('event_draw', 1);
-INSERT INTO commit_record (id, draw, events, is_pending) VALUES ('a', 0, 10, 0), ('b', 1, 1, 1);
-INSERT INTO event_order VALUES (10, 0, 10);
-UPDATE event_sequencer SET next_position = 11, holder = 'a server that is gone', lease_ms = 9000000000000;
+INSERT INTO commit_record (id, draw, events, is_pending) VALUES ('a', 0, 13, 0), ('b', 1, 1, 1);
+INSERT INTO event_order VALUES (13, 0, 13);
+UPDATE event_sequencer SET next_position = 14, holder = 'a server that is gone', lease_ms = 9000000000000;
 ";
 
 /// The sound store.
@@ -176,7 +185,7 @@ fn damaged_topologies_are_found() {
         2,
         "its name",
     );
-    check("DROP INDEX topology_set_name; UPDATE topology_set SET name = 'same'", "topology_set", 2, "its name");
+    check("DROP INDEX topology_set_name; UPDATE topology_set SET name = 'same'", "topology_set", 3, "its name");
     check("DROP INDEX module_name; UPDATE module SET name = 'same'", "module", 3, "its name");
     check("UPDATE topology_set SET business_id = 7 WHERE id = 2", "topology_set", 2, "business does not exist");
     check("UPDATE topology_set SET parent_id = 7 WHERE id = 2", "topology_set", 2, "parent");
@@ -249,6 +258,44 @@ fn damaged_templates_are_found() {
     );
     check("DELETE FROM event WHERE id = 9", "service_template", 1, "created once");
     check("DELETE FROM event WHERE id = 10", "service_template_attribute", 1, "created once");
+}
+
+#[test]
+fn damaged_set_templates_are_found() {
+    check("UPDATE topology_set SET set_template_id = 7 WHERE id = 3", "topology_set", 3, "set template that does not");
+    check("UPDATE topology_set SET set_template_id = 1 WHERE id = 1", "topology_set", 1, "built in and follows");
+    check("UPDATE topology_set SET set_template_id = 1 WHERE id = 2", "module", 4, "set_template_id of its document");
+    check("UPDATE set_template SET business_id = 7", "set_template", 1, "business does not exist");
+    check("UPDATE set_template SET business_id = 7", "topology_set", 3, "is of another business");
+    check("UPDATE set_template SET name = 'x'", "set_template", 1, "name of its document");
+    check(
+        "DROP INDEX set_template_name; INSERT INTO set_template SELECT 2, 1, name, document FROM set_template",
+        "set_template",
+        2,
+        "has its name",
+    );
+    check("DELETE FROM set_template", "set_template", 1, "gone and no event");
+    check("DELETE FROM set_template", "set_template_relation", 1, "its set template does not exist");
+    check("UPDATE set_template_relation SET business_id = 7", "set_template_relation", 1, "is of another business");
+    check("DELETE FROM service_template", "set_template_relation", 1, "its service template does not exist");
+    check(
+        "DROP INDEX set_template_relation_set; INSERT INTO set_template_relation VALUES (1, 1, 1)",
+        "set_template_relation",
+        1,
+        "twice",
+    );
+    check("DELETE FROM set_template", "set_template_attribute", 1, "does not exist or is of another");
+    check("UPDATE set_template_attribute SET attribute_id = 7", "set_template_attribute", 1, "bk_attribute_id");
+    check("DELETE FROM set_template_attribute", "set_template_attribute", 1, "gone and no event");
+    check(
+        "DROP INDEX set_template_attribute_attribute; INSERT INTO set_template_attribute
+            SELECT 2, 1, 1, 14, document FROM set_template_attribute",
+        "set_template_attribute",
+        2,
+        "twice",
+    );
+    check("DELETE FROM event WHERE id = 11", "set_template", 1, "created once");
+    check("DELETE FROM event WHERE id = 12", "set_template_attribute", 1, "created once");
 }
 
 #[test]
@@ -342,15 +389,15 @@ fn damage_to_the_order_of_events_is_found() {
     }
     let nowhere = "it is neither in the order nor waiting";
     check("DELETE FROM event_order", "event", 1, nowhere);
-    check("UPDATE event_order SET events = 9, last_position = 9", "event", 10, nowhere);
+    check("UPDATE event_order SET events = 12, last_position = 12", "event", 13, nowhere);
     check("DELETE FROM commit_record WHERE id = 'b'", "event", 1048577, nowhere);
     check("UPDATE commit_record SET is_pending = 0", "event", 1048577, nowhere);
-    check("DELETE FROM event WHERE id = 10", "event_order", 10, "not as many events");
+    check("DELETE FROM event WHERE id = 13", "event_order", 13, "not as many events");
     check("DELETE FROM event WHERE id = 1048577", "commit_record", 1, "not as many events");
     check("UPDATE commit_record SET is_pending = 1", "commit_record", 0, "has one");
     let next = "next position is not the one behind the last";
-    check("UPDATE event_sequencer SET next_position = 10", "event_sequencer", 1, next);
-    check("UPDATE event_sequencer SET next_position = 12", "event_sequencer", 1, next);
+    check("UPDATE event_sequencer SET next_position = 13", "event_sequencer", 1, next);
+    check("UPDATE event_sequencer SET next_position = 15", "event_sequencer", 1, next);
     check("DELETE FROM event_sequencer", "event_sequencer", 1, next);
     check("SELECT setval('event_draw', 1, false)", "event", 1, "given out again");
     // The second entry stands behind a gap, over the end of the first, or tells of the same events.
@@ -358,10 +405,10 @@ fn damage_to_the_order_of_events_is_found() {
         format!("UPDATE commit_record SET is_pending = 0; INSERT INTO event_order VALUES ({last}, {first_id}, 1)")
     };
     let misplaced = "not begin where the entry before it ends";
-    check(&ordered(12, 1048576), "event_order", 12, misplaced);
-    check(&ordered(9, 1048576), "event_order", 10, misplaced);
-    check(&ordered(11, 9), "event_order", 10, "those of another entry");
+    check(&ordered(15, 1048576), "event_order", 15, misplaced);
+    check(&ordered(12, 1048576), "event_order", 13, misplaced);
+    check(&ordered(14, 12), "event_order", 13, "those of another entry");
     // The update of the host before its creation.
-    let turned = "DELETE FROM event_order; INSERT INTO event_order VALUES (1, 1048576, 1), (11, 0, 10)";
+    let turned = "DELETE FROM event_order; INSERT INTO event_order VALUES (1, 1048576, 1), (14, 0, 13)";
     check(turned, "event", 1048577, "an earlier event of its record");
 }

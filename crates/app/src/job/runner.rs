@@ -5,7 +5,7 @@ use super::{Context, OpError, tell};
 use crate::access::Access;
 use crate::context::{Caller, Limits};
 use crate::journal::Journal;
-use crate::synchronization;
+use crate::{set_template, synchronization};
 use rollcall_domain::id::JobId;
 use rollcall_domain::job::{JobKind, JobStatus};
 use rollcall_domain::json::JsonWriter;
@@ -223,6 +223,7 @@ fn do_part(means: &Means, tx: &mut dyn Tx, id: JobId) -> Result<Outcome, OpError
     let context = means.context(&job);
     match job.kind {
         JobKind::ServiceTemplate => synchronization::do_part(&context, tx, &job, &part.content)?,
+        JobKind::SetTemplate => set_template::do_part(&context, tx, &job, &part.content)?,
     }
     store::end_part(tx, id, part.number, None)?;
     if store::next_part(tx, id)?.is_none() {

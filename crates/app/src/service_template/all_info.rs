@@ -3,10 +3,10 @@
 use super::{absent, create, read_draft, update};
 use crate::access::{Granted, right};
 use crate::journal::Journal;
-use crate::operation::{Serve, checked};
+use crate::operation::Serve;
 use crate::process_template::RemovesTemplates;
 use crate::request::{all_set, check_most, stated_by_number};
-use crate::template_attribute::{WritesTemplates, apply};
+use crate::template_attribute::{WritesTemplates, apply, wanted};
 use crate::{Context, OpError, Reply, process_template};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{BusinessId, ServiceTemplateId};
@@ -14,19 +14,11 @@ use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
 use rollcall_domain::model::Model;
 use rollcall_domain::process_template::{ProcessTemplate, Property, PropertyIn};
 use rollcall_domain::service_template::{ServiceTemplate, Wish};
-use rollcall_domain::template_attribute::{
-    MAX_PER_CALL, Plan, TemplateAttribute, TemplateAttributeIn, Wanted, read_wanted,
-};
+use rollcall_domain::template_attribute::{Owner, Plan, TemplateAttribute, TemplateAttributeIn};
 use rollcall_domain::wire_input;
 use rollcall_store::Tx;
 use rollcall_store::service_template as store;
 use std::collections::{HashMap, HashSet};
-
-/// The attributes that a request wants a template to have.
-fn wanted_attributes(given: &[TemplateAttributeIn]) -> Result<Vec<Wanted>, OpError> {
-    check_most("attributes", "service template attributes", given.len(), MAX_PER_CALL)?;
-    checked(&None, || read_wanted(Model::Module, given, &FieldPath::of("attributes")))
-}
 
 wire_input! {
     /// A process template inside a service template.
@@ -51,7 +43,7 @@ fn check_most_processes(given: &[ProcessTemplateIn]) -> Result<(), Fault> {
 
 /// Makes a service template, which is locked, have exactly the process templates that a request wants: what is not named goes first,
 /// then come the new ones, then the changes (`templates` S4).
-fn apply_processes<R: WritesTemplates + RemovesTemplates>(
+fn apply_processes<R: WritesTemplates<Template = ServiceTemplate> + RemovesTemplates>(
     granted: &Granted<R>,
     context: &Context,
     tx: &mut dyn Tx,
@@ -132,7 +124,7 @@ impl Serve for CreateAllInfo {
         let (granted, draft) = read_draft(context, self.business_id, &self.name, self.category_id)?;
         let mut journal = Journal::default();
         let template = create(&granted, context, tx, &draft, &mut journal)?;
-        let plan = Plan::put(Vec::new(), wanted_attributes(&self.attributes)?);
+        let plan = Plan::put(Vec::new(), wanted::<ServiceTemplate>(&self.attributes)?);
         apply(&granted, context, tx, &template, plan, &mut journal)?;
         check_most_processes(&self.processes)?;
         let properties = self.processes.iter().map(|entry| entry.property.as_ref());
@@ -182,8 +174,9 @@ impl Serve for UpdateAllInfo {
         // What is as it was is not looked at again (`templates` S4).
         let wish = Wish::new(&self.name, self.category_id).without_what_is(&template);
         let template = update(&granted, context, tx, template, wish, &mut journal)?;
-        let wanted = wanted_attributes(&self.attributes)?;
-        let stored = rollcall_store::template_attribute::list(tx, granted.business(), template.id)?;
+        let wanted = wanted::<ServiceTemplate>(&self.attributes)?;
+        let owner = Owner::Service(template.id);
+        let stored = rollcall_store::template_attribute::list(tx, granted.business(), owner)?;
         apply(&granted, context, tx, &template, Plan::replace(stored, wanted), &mut journal)?;
         apply_processes(&granted, context, tx, &template, &self.processes, &mut journal)?;
         journal.write(context, tx)?;
@@ -208,7 +201,7 @@ impl Serve for GetAllInfo {
             ("bk_biz_id", Schema::Integer),
             ("name", Schema::Text),
             ("service_category_id", Schema::Integer),
-            ("attributes", TemplateAttribute::schema().list()),
+            ("attributes", TemplateAttribute::schema(Model::Module).list()),
             ("processes", ProcessTemplate::schema().list()),
         ])
     }
@@ -222,7 +215,7 @@ impl Serve for GetAllInfo {
             let may_know = context.access.may_read(template.business_id).is_ok();
             return Err(of_other_business(self.id, may_know).into());
         }
-        let attributes = rollcall_store::template_attribute::list(tx, business, template.id)?;
+        let attributes = rollcall_store::template_attribute::list(tx, business, Owner::Service(template.id))?;
         let processes = rollcall_store::process_template::list(tx, &[template.id])?;
         Ok(Reply(written(&template, &attributes, &processes)))
     }
@@ -237,7 +230,7 @@ fn written(template: &ServiceTemplate, attributes: &[TemplateAttribute], process
     out.raw(",\"attributes\":[");
     for attribute in attributes {
         out.separate();
-        attribute.write(&mut out, &HashSet::new());
+        attribute.write(&mut out, Model::Module, &HashSet::new());
     }
     out.raw("],\"processes\":[");
     // The newest first (`templates` S7).

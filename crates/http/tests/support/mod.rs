@@ -79,11 +79,10 @@ impl Builder {
         let token = Secret::given(token_text).unwrap();
         let secret = Secret::given(SECRET).unwrap();
         let (administrators, login_free) = (self.administrators, self.login_free);
-        let built_in_zone = zone.clone();
         store
             .write_blocking(move |tx| {
                 let now = Moment(1_795_226_400_000);
-                rollcall_app::built_in::install(tx, &built_in_zone, now).unwrap();
+                rollcall_app::built_in::install(tx, &zone, now).unwrap();
                 directory::create_app(tx, APP, login_free, &secret, now).unwrap();
                 directory::create_token(tx, USER, &token, now, None).unwrap();
                 for user in &administrators {
@@ -92,27 +91,34 @@ impl Builder {
                 Ok::<_, rollcall_store::StoreError>(())
             })
             .unwrap();
-        let (address_told, address) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let settings = self.settings;
-        let served = store.clone();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            runtime.block_on(async move {
-                let clock = Arc::new(now);
-                let server = Server::bind(settings, served, zone, metrics, clock).await.unwrap();
-                address_told.send(server.local_addr()).unwrap();
-                server
-                    .run(async {
-                        let _ = stopped.await;
-                    })
-                    .await;
-            });
-        });
-        let address = address.recv().unwrap();
+        let (address, stop, thread) = serve(self.settings, store.clone(), metrics);
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         TestApp { address, token: token_text.into(), store, agent, stop: Some(stop), thread: Some(thread), home }
     }
+}
+
+/// A server on a store: where it listens, and what ends it.
+fn serve(
+    settings: Settings,
+    store: Store,
+    metrics: Arc<Metrics>,
+) -> (SocketAddr, oneshot::Sender<()>, std::thread::JoinHandle<()>) {
+    let (address_told, address) = std::sync::mpsc::channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let (clock, zone) = (Arc::new(now), Zone::named(Zone::DEFAULT_NAME).unwrap());
+            let server = Server::bind(settings, store, zone, metrics, clock).await.unwrap();
+            address_told.send(server.local_addr()).unwrap();
+            server
+                .run(async {
+                    let _ = stopped.await;
+                })
+                .await;
+        });
+    });
+    (address.recv().unwrap(), stop, thread)
 }
 
 /// Where a test's store is. It is removed when this is dropped.
@@ -421,6 +427,52 @@ impl TestApp {
     pub fn bound_module(&self, estate: &Estate, template: i64) -> Answer {
         let body = json!({"bk_parent_id": estate.set, "service_template_id": template});
         self.post(&format!("/module/{}/{}", estate.business, estate.set), body)
+    }
+
+    /// The number of an attribute of sets, as search_object_attribute tells it.
+    pub fn set_attribute(&self, id: &str) -> i64 {
+        let found = self.post("/find/objectattr", json!({"bk_obj_id": "set"})).data();
+        let mut all = found.as_array().unwrap().iter();
+        all.find(|row| row["bk_property_id"] == id).unwrap()["id"].as_i64().unwrap()
+    }
+
+    /// A set template that lists these service templates.
+    pub fn set_template(&self, estate: &Estate, name: &str, services: &[i64]) -> i64 {
+        let body = json!({"name": name, "service_template_ids": services});
+        let path = format!("/create/topo/set_template/bk_biz_id/{}", estate.business);
+        self.post(&path, body).data()["id"].as_i64().unwrap()
+    }
+
+    /// A set that follows a set template.
+    pub fn set_of(&self, estate: &Estate, name: &str, template: i64) -> i64 {
+        let set = json!({"bk_set_name": name, "bk_parent_id": estate.business, "set_template_id": template});
+        self.post(&format!("/set/{}", estate.business), set).data()["bk_set_id"].as_i64().unwrap()
+    }
+
+    /// Waits until no job of a business is open, and answers all of them, the newest first.
+    pub fn wait_for_jobs(&self, business: i64) -> Vec<Value> {
+        let begun = std::time::Instant::now();
+        loop {
+            let jobs = self.post(&format!("/findmany/sync_job/bk_biz_id/{business}"), json!({})).data();
+            let jobs = jobs["info"].as_array().unwrap().clone();
+            let is_open = |job: &Value| ["new", "waiting", "executing"].contains(&job["status"].as_str().unwrap());
+            if !jobs.iter().any(is_open) {
+                return jobs;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{jobs:?}");
+        }
+    }
+
+    /// Lets a second server on the same store do the jobs of a business until none is open.
+    pub fn run_jobs(&self, business: i64) -> Vec<Value> {
+        let settings = Settings::new("127.0.0.1:0".parse().unwrap());
+        let metrics = Arc::new(Metrics::new());
+        let store = Store::new(self.home.engine(metrics.writer()), TimeLimits::default());
+        let (_, stop, thread) = serve(settings, store, metrics);
+        let jobs = self.wait_for_jobs(business);
+        drop(stop);
+        thread.join().unwrap();
+        jobs
     }
 
     /// Fails unless the store keeps every rule.

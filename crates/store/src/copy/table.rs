@@ -84,6 +84,17 @@ pub static TABLES: &[Table] = tables! {
     service_template_attribute (id) from "service_template_attribute WHERE id > $1 ORDER BY id LIMIT $2" {
         id: Int, business_id: Int, service_template_id: Int, attribute_id: Int, document: Text,
     }
+    set_template (id) from "set_template WHERE id > $1 ORDER BY id LIMIT $2" {
+        id: Int, business_id: Int, name: Text, document: Text,
+    }
+    set_template_relation (set_template_id, service_template_id) from
+        "set_template_relation WHERE (set_template_id, service_template_id) > ($1, $2)
+            ORDER BY set_template_id, service_template_id LIMIT $3" {
+        business_id: Int, set_template_id: Int, service_template_id: Int,
+    }
+    set_template_attribute (id) from "set_template_attribute WHERE id > $1 ORDER BY id LIMIT $2" {
+        id: Int, business_id: Int, set_template_id: Int, attribute_id: Int, document: Text,
+    }
     cloud_area (id) from "cloud_area WHERE id > $1 ORDER BY id LIMIT $2" { id: Int, name: Text }
     host (id) from "host WHERE id > $1 ORDER BY id LIMIT $2" {
         id: Int, cloud_id: Int, inner_ip: Text, inner_ip_v6: Text, outer_ip: Text, outer_ip_v6: Text, agent_id: TextOrNull,

@@ -51,6 +51,8 @@ pub fn fill(store: &Store) {
             (Sequence::ServiceCategory, 2),
             (Sequence::ServiceTemplate, BUSINESSES),
             (Sequence::ServiceTemplateAttribute, BUSINESSES),
+            (Sequence::SetTemplate, BUSINESSES),
+            (Sequence::SetTemplateAttribute, BUSINESSES),
             (Sequence::ServiceInstance, BUSINESSES * HOSTS),
             (Sequence::Process, LAST_PROCESS),
             (Sequence::Job, BUSINESSES),
@@ -105,7 +107,7 @@ fn fill_business(tx: &mut dyn Tx, business: i64) -> Result<(), StoreError> {
     for (id, of, kind) in [(module - 3, idle, 1), (module - 2, idle, 2), (module - 1, idle, 3), (module, set, 0)] {
         let document = format!(
             r#"{{"bk_module_id":{id},"bk_biz_id":{business},"bk_set_id":{of},"bk_module_name":"{id}","default":{kind},
-                "service_template_id":0,"service_category_id":2}}"#
+                "service_template_id":0,"service_category_id":2,"set_template_id":0}}"#
         );
         let name = id.to_string();
         let params = [id.into(), business.into(), of.into(), kind.into(), (&name).into(), (&document).into()];
@@ -118,6 +120,7 @@ fn fill_business(tx: &mut dyn Tx, business: i64) -> Result<(), StoreError> {
         told.push(created(business, EventKind::Module, id, "{}".into()));
     }
     fill_template(tx, business, &mut told)?;
+    fill_set_template(tx, business, &mut told)?;
     fill_job(tx, business, module, &mut told)?;
     // The ids of a business are not in a row.
     let hosts: Vec<_> = (0..HOSTS).map(|n| n * BUSINESSES + business).collect();
@@ -152,6 +155,31 @@ fn fill_template(tx: &mut dyn Tx, id: i64, told: &mut Vec<EventRow>) -> Result<(
         &[id.into(), (&document).into()],
     )?;
     told.push(created(id, EventKind::ServiceTemplateAttribute, id, document));
+    Ok(())
+}
+
+/// A set template with the service template of its id, and one attribute; all have the id of their business.
+fn fill_set_template(tx: &mut dyn Tx, id: i64, told: &mut Vec<EventRow>) -> Result<(), StoreError> {
+    let document = format!(r#"{{"id":{id},"name":"kit","bk_biz_id":{id}}}"#);
+    put(
+        tx,
+        "INSERT INTO set_template (id, business_id, name, document) VALUES ($1, $1, 'kit', $2)",
+        &[id.into(), (&document).into()],
+    )?;
+    told.push(created(id, EventKind::SetTemplate, id, document));
+    put(
+        tx,
+        "INSERT INTO set_template_relation (business_id, set_template_id, service_template_id) VALUES ($1, $1, $1)",
+        &[id.into()],
+    )?;
+    let document = format!(r#"{{"id":{id},"bk_biz_id":{id},"set_template_id":{id},"bk_attribute_id":14}}"#);
+    put(
+        tx,
+        "INSERT INTO set_template_attribute (id, business_id, set_template_id, attribute_id, document)
+            VALUES ($1, $1, $1, 14, $2)",
+        &[id.into(), (&document).into()],
+    )?;
+    told.push(created(id, EventKind::SetTemplateAttribute, id, document));
     Ok(())
 }
 
