@@ -414,3 +414,67 @@ fn every_door_leads_to_them() {
     let told = case.app.gateway("POST", &path, json!({"set_template_id": case.template})).data();
     assert_eq!(told["info"][1]["status"], "finished");
 }
+
+/// Hosts that join modules while these are to go: each module is either gone, or stays with its host.
+#[test]
+fn hosts_that_come_meanwhile_keep_their_module() {
+    let case = Case::new();
+    let more = ["u", "v", "w"].map(|name| case.app.set_of(&case.estate, name, case.template));
+    let sets: Vec<_> = case.sets.iter().chain(&more).copied().collect();
+    let modules: Vec<_> = sets.iter().map(|set| case.modules(*set)[0]["bk_module_id"].clone()).collect();
+    case.change(&case.services[1..2], &json!([]));
+    let codes: Vec<i64> = std::thread::scope(|scope| {
+        let join = |module: &Value| {
+            let body = json!({"bk_biz_id": case.estate.business, "bk_host_id": [case.estate.hosts[0]],
+                "bk_module_id": [module], "is_increment": true});
+            case.app.post("/hosts/modules", body).code()
+        };
+        let joining = scope.spawn(move || modules.iter().map(join).collect());
+        scope.spawn(|| case.synchronize(&sets).data());
+        joining.join().unwrap()
+    });
+    case.app.wait_for_jobs(case.estate.business);
+    for (set, code) in sets.iter().zip(codes) {
+        let names = case.names(*set);
+        match code {
+            0 => assert_eq!(names, ["a", "b"]),
+            _ => assert_eq!((code, names), (1_101_080, vec!["b".to_owned()])),
+        }
+    }
+    case.app.check();
+}
+
+/// Sets are made while their template changes and its service templates go: what is there afterwards keeps every rule.
+#[test]
+fn templates_that_change_meanwhile_leave_nothing_behind() {
+    let case = Case::new();
+    let spare: Vec<_> = (0..6).map(|i| case.app.service_template(&case.estate, &format!("spare{i}"))).collect();
+    case.change(&spare, &json!([]));
+    let allowed = |answer: Answer, codes: &[i64]| assert!(codes.contains(&answer.code()), "{}", answer.text);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..6 {
+                let set = json!({"bk_set_name": format!("x{i}"), "bk_parent_id": case.estate.business,
+                    "set_template_id": case.template});
+                allowed(case.app.post(&format!("/set/{}", case.estate.business), set), &[0]);
+            }
+        });
+        scope.spawn(|| {
+            for service in &spare {
+                let body = json!({"bk_biz_id": case.estate.business, "service_template_id": service});
+                allowed(case.app.native("DELETE", "/delete/proc/service_template", body), &[0, 1_108_030]);
+            }
+        });
+        scope.spawn(|| {
+            for i in 0..6 {
+                let path = format!("/update/topo/set_template/{}/bk_biz_id/{}", case.template, case.estate.business);
+                let body = json!({"service_template_ids": spare[i % 3..]});
+                allowed(case.app.native("PUT", &path, body), &[0, 1_199_006]);
+            }
+        });
+    });
+    let services = "SELECT count(*) FROM module m WHERE m.service_template_id > 0
+        AND NOT EXISTS (SELECT 1 FROM service_template t WHERE t.id = m.service_template_id)";
+    assert_eq!(case.app.number(services), 0);
+    case.app.check();
+}
