@@ -304,6 +304,13 @@ pub(crate) struct SentRow {
     pub(crate) faults: Vec<Fault>,
 }
 
+impl SentRow {
+    /// The cells that need a value on a new row and have none.
+    fn blank_cells(&self) -> impl Iterator<Item = usize> {
+        NEEDED_CELLS.into_iter().filter(|cell| self.cells[*cell] == Json::Null)
+    }
+}
+
 /// The rows of an update, their types checked.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SentRows {
@@ -347,24 +354,27 @@ impl SentRows {
     }
 
     /// Writes the rows as they are stored, unless one is at fault: a new or changed row has to follow the rules, but that a cell
-    /// may stay null where it is.
-    pub fn write(&self, out: &mut JsonWriter, stored: Option<&Json>, faults: &mut Vec<Fault>) {
-        let stored = stored_cells(stored);
-        // By their texts: a caller may send very many rows.
-        let known: HashSet<String> = stored.iter().map(row_text).collect();
-        faults.extend(self.too_many.clone());
+    /// may stay null where it is. What is stored is only looked at when it decides something.
+    pub fn write(&self, out: &mut JsonWriter, stored: impl FnOnce() -> Json, faults: &mut Vec<Fault>) {
         out.raw("[");
-        for (i, row) in self.rows.iter().enumerate() {
-            let text = row_text(&row.cells);
-            if !known.contains(&text) {
-                faults.extend(row.faults.iter().cloned());
-                let was_null = |cell: usize| stored.get(i).is_some_and(|stored| stored[cell] == Json::Null);
-                let blank = NEEDED_CELLS.into_iter().filter(|cell| row.cells[*cell] == Json::Null && !was_null(*cell));
-                faults.extend(blank.map(|cell| unusable(row.at.field(CELLS[cell]), Reason::Blank)));
-            }
-            out.separate().raw(&text);
+        for row in &self.rows {
+            out.separate().raw(&row_text(&row.cells));
         }
         out.raw("]");
+        faults.extend(self.too_many.clone());
+        let is_good = |row: &SentRow| row.faults.is_empty() && row.blank_cells().next().is_none();
+        if self.rows.iter().all(is_good) {
+            return;
+        }
+        let stored = stored_cells(Some(&stored()));
+        // By their texts: a caller may send very many rows.
+        let known: HashSet<String> = stored.iter().map(row_text).collect();
+        for (i, row) in self.rows.iter().enumerate().filter(|(_, row)| !known.contains(&row_text(&row.cells))) {
+            faults.extend(row.faults.iter().cloned());
+            let was_null = |cell: usize| stored.get(i).is_some_and(|stored| stored[cell] == Json::Null);
+            let blank = row.blank_cells().filter(|cell| !was_null(*cell));
+            faults.extend(blank.map(|cell| unusable(row.at.field(CELLS[cell]), Reason::Blank)));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstance
 use crate::json::{Decode, Decoder, Field, FieldPath, Json, JsonWriter, Object, Schema};
 use crate::query_filter::Shape;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// The most processes one call of create_process_instance carries.
 pub const MAX_PER_CALL: usize = 100;
@@ -65,6 +66,11 @@ pub(crate) const FIELDS: [(&str, Kind); 24] = [
     ("service_instance_id", Kind::Server),
     ("bind_info", Kind::Bind),
 ];
+
+/// The place of a fixed field in [`FIELDS`].
+pub(crate) fn place_of(field: &str) -> usize {
+    FIELDS.iter().position(|(name, _)| *name == field).unwrap_or_default()
+}
 
 /// Fields of older releases that the documents still list: kept when sent, answered when kept (`design` §4).
 const KEPT: [(&str, Kind); 2] = [("bk_func_id", Kind::Text(SHORT)), ("auto_time_gap", Kind::Int(i64::MIN, i64::MAX))];
@@ -185,21 +191,27 @@ pub(crate) fn read_value(kind: Kind, sent: Option<&Json>) -> Result<Json, Reason
     }
 }
 
-/// The values of the fixed fields of a stored process as they stand in its text, by their places in [`FIELDS`]: for those who look at
-/// very many processes. `None` when the text is not one that this program stores.
-pub(crate) fn raw_values(fixed_fields: &str) -> Option<[&str; FIELDS.len()]> {
-    let mut values = [""; FIELDS.len()];
-    let mut rest = fixed_fields;
-    for (place, (field, _)) in FIELDS.iter().enumerate() {
-        if place > 0 {
-            rest = rest.strip_prefix(',')?;
-        }
-        rest = rest.strip_prefix('"')?.strip_prefix(field)?.strip_prefix("\":")?;
-        let end = value_end(rest.as_bytes());
-        values[place] = rest.get(..end)?;
-        rest = &rest[end..];
+/// Where in a stored text the values of its first members stand, which have these names in this order: what no rule looks at need not
+/// be read. `None` when the text is not one that this program stores.
+fn find_values<const N: usize>(members: &str, names: impl Iterator<Item = &'static str>) -> Option<[Range<usize>; N]> {
+    let mut found = std::array::from_fn(|_| 0..0);
+    let mut end = 0;
+    for (value, name) in found.iter_mut().zip(names) {
+        let rest = &members[end..];
+        let rest = if end > 0 { rest.strip_prefix(',')? } else { rest };
+        let rest = rest.strip_prefix('"')?.strip_prefix(name)?.strip_prefix("\":")?;
+        let start = members.len() - rest.len();
+        end = start + value_end(rest.as_bytes());
+        *value = start..end;
     }
-    rest.is_empty().then_some(values)
+    Some(found)
+}
+
+/// The values of the fixed fields of a stored process as they stand in its text, by their places in [`FIELDS`].
+pub(crate) fn raw_values(fixed_fields: &str) -> Option<[&str; FIELDS.len()]> {
+    let found: [_; FIELDS.len()] = find_values(fixed_fields, FIELDS.iter().map(|(field, _)| *field))?;
+    let is_all = found.last().is_some_and(|last| last.end == fixed_fields.len());
+    is_all.then(|| found.map(|value| &fixed_fields[value]))
 }
 
 /// Where the JSON value ends that a text begins with.
