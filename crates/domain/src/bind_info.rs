@@ -184,7 +184,7 @@ pub(crate) const PROTOCOLS: &str = "1 (TCP), 2 (UDP), 3 (TCP6), 4 (UDP6)";
 pub fn read_rows(value: &Json, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Vec<BindRow>> {
     match value {
         Json::Null => None,
-        Json::Object(row) => Some(read_row(row, at, faults).into_iter().collect()),
+        Json::Object(row) => Some(read_row(row.iter(), at, faults).into_iter().collect()),
         Json::List(rows) if rows.len() > MAX_ROWS => {
             faults.push(unusable(at.clone(), Reason::TooMany { max: MAX_ROWS }));
             None
@@ -194,7 +194,7 @@ pub fn read_rows(value: &Json, at: &FieldPath, faults: &mut Vec<Fault>) -> Optio
             for (i, row) in rows.iter().enumerate() {
                 let at = at.index(i);
                 match row {
-                    Json::Object(row) => read.extend(read_row(row, &at, faults)),
+                    Json::Object(row) => read.extend(read_row(row.iter(), &at, faults)),
                     _ => faults.push(unusable(at, Reason::NeedsObject)),
                 }
             }
@@ -212,11 +212,15 @@ pub(crate) fn unusable(at: FieldPath, reason: Reason) -> Fault {
 }
 
 /// A row: a missing key is stored as null, a key sent as null is refused where the cell needs a value (`instances` E44 to E49).
-fn read_row(row: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<BindRow> {
+fn read_row<'a>(
+    row: impl Iterator<Item = (&'a str, &'a Json)>,
+    at: &FieldPath,
+    faults: &mut Vec<Fault>,
+) -> Option<BindRow> {
     let before = faults.len();
     let mut read = BindRow { enable: None, ip: BindIp::Given(None), port: None, protocol: None, template_row_id: 0 };
     let (mut template_row_id, mut row_id) = (None, None);
-    for (key, cell) in row.iter() {
+    for (key, cell) in row {
         let mut wrong = |reason| faults.push(unusable(at.field(key), reason));
         match (key, cell) {
             ("enable", Json::Bool(flag)) => read.enable = Some(*flag),
@@ -342,10 +346,9 @@ impl SentRows {
                 continue;
             };
             let known = CELLS.iter().chain(&["row_id"]);
-            let sent = known.filter_map(|cell| Some(((*cell).to_owned(), row.get_ignoring_case(cell)?.1.clone())));
-            let sent: Object = sent.filter(|(_, value)| *value != Json::Null).collect();
+            let sent = known.filter_map(|cell| Some((*cell, row.get_ignoring_case(cell)?.1)));
             let mut faults = Vec::new();
-            read_row(&sent, &at, &mut faults);
+            read_row(sent.filter(|(_, value)| **value != Json::Null), &at, &mut faults);
             let (of_types, faults): (Vec<_>, _) = faults.into_iter().partition(Fault::is_about_type);
             mistyped.extend(of_types.into_iter().map(|fault| Fault { cause: Cause::BodyUndecodable, ..fault }));
             read.push(SentRow { at, cells: cells(row), faults });

@@ -216,17 +216,43 @@ pub(crate) fn raw_values(fixed_fields: &str) -> Option<[&str; FIELDS.len()]> {
 
 /// Where the JSON value ends that a text begins with.
 fn value_end(text: &[u8]) -> usize {
-    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
-    for (i, byte) in text.iter().enumerate() {
+    match text.first() {
+        Some(b'"') => text_end(text),
+        Some(b'[' | b'{') => nested_end(text),
+        _ => text.iter().position(|byte| *byte == b',').unwrap_or(text.len()),
+    }
+}
+
+/// As [`value_end`], of a text in quotes.
+fn text_end(text: &[u8]) -> usize {
+    let mut is_escaped = false;
+    for (i, byte) in text.iter().enumerate().skip(1) {
         match byte {
             _ if is_escaped => is_escaped = false,
-            b'\\' if is_text => is_escaped = true,
-            b'"' => is_text = !is_text,
-            _ if is_text => {}
+            b'\\' => is_escaped = true,
+            b'"' => return i + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// As [`value_end`], of a list or an object.
+fn nested_end(text: &[u8]) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                at += text_end(&text[at..]);
+                continue;
+            }
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => return i,
             _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
         }
     }
     text.len()

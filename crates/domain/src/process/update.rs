@@ -77,21 +77,19 @@ pub struct StoredProcess {
 impl StoredProcess {
     /// Reads the two stored texts; `None` when they are not what this program stores.
     pub fn read(id: ProcessId, fixed_fields: &str, extra_fields: &str) -> Option<Self> {
-        let document = format!("{{{fixed_fields},{extra_fields}}}");
-        if !is_json(&document) {
-            return None;
-        }
+        let document = ["{", fixed_fields, ",", extra_fields, "}"].concat();
         let members = inside(&document);
         let names = FIELDS.iter().map(|(field, _)| *field).chain(STAMPS.iter().map(|(stamp, _)| *stamp));
         let values: [_; FIELDS.len() + STAMPS.len()] = find_values(members, names)?;
-        let kept = match members[values.last()?.end..].strip_prefix(',') {
-            Some(kept) => value_of(&format!("{{{kept}}}")).as_object()?.clone(),
-            None => Object::new(),
+        let raw = |field: &str| &members[values[place_of(field)].clone()];
+        if !is_json(raw("bind_info")) {
+            return None;
+        }
+        let kept = match &members[values.last()?.end..] {
+            "" => Object::new(),
+            kept => value_of(&["{", kept.strip_prefix(',')?, "}"].concat()).as_object()?.clone(),
         };
-        let text = |field: &str| match value_of(&members[values[place_of(field)].clone()]) {
-            Json::Text(text) => Some(text),
-            _ => None,
-        };
+        let text = |field: &str| value_of(raw(field)).as_text().map(str::to_owned);
         let keys = ProcessKeys {
             name: text("bk_process_name")?,
             func_name: text("bk_func_name")?,
@@ -184,7 +182,7 @@ fn inside(document: &str) -> &str {
     &document[1..document.len() - 1]
 }
 
-/// A part of a stored text that is known to be JSON.
+/// A value of a stored text.
 fn value_of(raw: &str) -> Json {
     parse(raw.as_bytes(), Limits::default()).unwrap_or(Json::Null)
 }
@@ -331,12 +329,12 @@ fn check_server_field(field: &str, value: &Json) -> Result<(), Reason> {
 /// Which of the changed processes of one instance hold something that another of them takes over. Unique rules are checked row by
 /// row, so these have to let go of it before any is written.
 pub fn must_make_way(changes: &[(&ProcessKeys, &ProcessKeys)]) -> Vec<usize> {
-    let names: HashMap<_, _> = changes.iter().enumerate().map(|(i, (_, new))| (new.name.as_str(), i)).collect();
-    let pairs: HashMap<_, _> = changes.iter().enumerate().filter_map(|(i, (_, new))| Some((new.pair()?, i))).collect();
+    let moves = || changes.iter().enumerate().filter(|(_, (old, new))| old != new);
+    let names: HashMap<_, _> = moves().map(|(i, (_, new))| (new.name.as_str(), i)).collect();
+    let pairs: HashMap<_, _> = moves().filter_map(|(i, (_, new))| Some((new.pair()?, i))).collect();
     let is_taken = |i: usize, old: &ProcessKeys| {
         names.get(old.name.as_str()).is_some_and(|taker| *taker != i)
             || old.pair().and_then(|pair| pairs.get(&pair)).is_some_and(|taker| *taker != i)
     };
-    let olds = changes.iter().enumerate().map(|(i, (old, _))| (i, *old));
-    olds.filter(|(i, old)| is_taken(*i, old)).map(|(i, _)| i).collect()
+    moves().filter(|(i, (old, _))| is_taken(*i, old)).map(|(i, _)| i).collect()
 }
