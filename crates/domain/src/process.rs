@@ -219,7 +219,8 @@ fn value_end(text: &[u8]) -> usize {
     match text.first() {
         Some(b'"') => text_end(text),
         Some(b'[' | b'{') => nested_end(text),
-        _ => text.iter().position(|byte| *byte == b',').unwrap_or(text.len()),
+        // A number, true, false or null.
+        _ => text.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte)).unwrap_or(text.len()),
     }
 }
 
@@ -593,7 +594,7 @@ mod tests {
         draft.ok_or_else(|| faults.into_iter().map(|f| (f.cause, f.path.to_string())).collect())
     }
 
-    fn stored(json: &str) -> Object {
+    fn placed(json: &str) -> NewProcess {
         let host = HostAddresses::default();
         let at = Placement {
             business_id: BusinessId(3),
@@ -603,7 +604,11 @@ mod tests {
             time: "2026-11-21T10:00:00.123+08:00",
             user: "ops",
         };
-        let new = read(json).unwrap().place(ProcessId(46), &at);
+        read(json).unwrap().place(ProcessId(46), &at)
+    }
+
+    fn stored(json: &str) -> Object {
+        let new = placed(json);
         object(&format!("{{{},{}}}", new.fixed_fields, new.extra_fields))
     }
 
@@ -611,6 +616,60 @@ mod tests {
 
     fn with(field: &str, value: &str) -> Result<ProcessDraft, Vec<(Cause, String)>> {
         read(&format!("{{{NAMES},\"{field}\":{value}}}"))
+    }
+
+    /// An update that changes nothing but one field hands on the others byte for byte.
+    #[test]
+    fn a_stored_text_is_cut_where_its_values_end() {
+        let rows = r#"[{"port":"80","ip":"::","protocol":"1","enable":true},{"template_row_id":-7}]"#;
+        let process = placed(&format!(
+            r#"{{"bk_func_name":"\"f\\","bk_process_name":",\"user\":","start_cmd":"]}}[{{\"\\\\","stop_cmd":"\n\u0001名",
+                "priority":-3,"auto_start":true,"timeout":null,"bind_info":{rows},"auto_time_gap":5,"bk_func_id":"}},"}}"#
+        ));
+        let stored = StoredProcess::read(process.id, &process.fixed_fields, &process.extra_fields).unwrap();
+        assert_eq!((&stored.keys, stored.id), (&process.keys, process.id));
+        let document = object(stored.document());
+        let read = |place: usize| document.get(FIELDS[place].0).cloned();
+        assert!((0..FIELDS.len()).all(|place| Some(stored.value(place)) == read(place)));
+        let update = ProcessUpdate::read(&object(r#"{"user":"new"}"#), Unnamed::Kept, &FieldPath::root());
+        let stamp = UpdateStamp { time: "later", user: "ops" };
+        let after = update.apply(&stored, stamp, &HostAddresses::default(), &mut Vec::new()).unwrap();
+        let time = "2026-11-21T10:00:00.123+08:00";
+        let fixed = process.fixed_fields.replace(r#""user":"""#, r#""user":"new""#);
+        assert_eq!(after.fixed_fields, fixed.replace(&format!(r#""last_time":"{time}""#), r#""last_time":"later""#));
+        let updated = format!(r#""bk_updated_at":"{time}","bk_updated_by":null"#);
+        let want = process.extra_fields.replace(&updated, r#""bk_updated_at":"later","bk_updated_by":"ops""#);
+        assert_eq!(after.extra_fields, want);
+    }
+
+    #[test]
+    fn a_damaged_text_is_not_read() {
+        let process = placed(&format!(r#"{{{NAMES},"bind_info":[{{"port":"80"}}],"bk_func_id":"x"}}"#));
+        let is_read = |fixed: &str, extra: &str| StoredProcess::read(process.id, fixed, extra).is_some();
+        let (fixed, extra) = (process.fixed_fields.as_str(), process.extra_fields.as_str());
+        assert!(is_read(fixed, extra));
+        for (from, to) in [
+            ("\"proc_num\":", "\"proc\":"),
+            ("\"bk_process_name\":\"n\"", "\"bk_process_name\":null"),
+            ("\"bk_process_name\":\"n\"", "\"bk_process_name\":n"),
+            ("\"bk_start_param_regex\":\"\"", "\"bk_start_param_regex\":nul"),
+            ("\"user\":\"\",", ""),
+            ("\"user\":\"\"", "\"user\":\""),
+            ("[{", "[["),
+            ("}]", "}"),
+        ] {
+            assert!(fixed.contains(from), "{from}");
+            assert!(!is_read(&fixed.replace(from, to), extra), "{from} {to}");
+        }
+        for extra in [
+            &extra[..extra.len() - 1],
+            &extra.replace("bk_created_by", "by"),
+            &extra.replace(",\"bk_func", "\"bk_func"),
+            "",
+        ] {
+            assert!(!is_read(fixed, extra), "{extra}");
+        }
+        assert!(!is_read("", extra) && !is_read(&fixed[1..], extra));
     }
 
     #[test]

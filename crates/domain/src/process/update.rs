@@ -75,7 +75,7 @@ pub struct StoredProcess {
 }
 
 impl StoredProcess {
-    /// Reads the two stored texts; `None` when they are not what this program stores.
+    /// Reads the two stored texts; `None` when they are not what this program stores, as far as rules look at every process.
     pub fn read(id: ProcessId, fixed_fields: &str, extra_fields: &str) -> Option<Self> {
         let document = ["{", fixed_fields, ",", extra_fields, "}"].concat();
         let members = inside(&document);
@@ -87,13 +87,13 @@ impl StoredProcess {
         }
         let kept = match &members[values.last()?.end..] {
             "" => Object::new(),
-            kept => value_of(&["{", kept.strip_prefix(',')?, "}"].concat()).as_object()?.clone(),
+            kept => read_raw(&["{", kept.strip_prefix(',')?, "}"].concat())?.as_object()?.clone(),
         };
-        let text = |field: &str| value_of(raw(field)).as_text().map(str::to_owned);
+        let text = |field: &str| Some(read_raw(raw(field))?.as_text().map(str::to_owned));
         let keys = ProcessKeys {
-            name: text("bk_process_name")?,
-            func_name: text("bk_func_name")?,
-            start_param: text("bk_start_param_regex"),
+            name: text("bk_process_name")??,
+            func_name: text("bk_func_name")??,
+            start_param: text("bk_start_param_regex")?,
         };
         Some(Self { id, keys, document, values, kept })
     }
@@ -110,7 +110,7 @@ impl StoredProcess {
 
     /// The same, read.
     pub(crate) fn value(&self, place: usize) -> Json {
-        value_of(self.raw(place))
+        read_raw(self.raw(place)).unwrap_or(Json::Null)
     }
 
     /// The process with other plain values, ports and kept fields, all by their places. Values that there are none for stay.
@@ -183,8 +183,8 @@ fn inside(document: &str) -> &str {
 }
 
 /// A value of a stored text.
-fn value_of(raw: &str) -> Json {
-    parse(raw.as_bytes(), Limits::default()).unwrap_or(Json::Null)
+fn read_raw(raw: &str) -> Option<Json> {
+    parse(raw.as_bytes(), Limits::default()).ok()
 }
 
 impl ProcessUpdate {
