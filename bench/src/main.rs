@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 mod bare;
+mod difference;
 mod estate;
 mod figures;
 mod load;
@@ -92,6 +93,8 @@ enum Name {
     Related,
     /// list_process_detail_by_ids, 200 processes
     Details,
+    /// The difference of a module with its service template
+    Difference,
     /// update_process_instance, 100 a call
     Update,
     /// delete_process_instance, 100 a call
@@ -157,6 +160,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Name::Details) {
         reads::details(&plan, &mut report)?;
+    }
+    if wanted(Name::Difference) {
+        difference::difference(&plan, &mut report)?;
     }
     if wanted(Name::Bulk) {
         writes::bulk(&plan, &mut report)?;

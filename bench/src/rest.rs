@@ -39,7 +39,7 @@ pub fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
         new.push(took);
         let (took, running) = start(program, &store)?;
         again.push(took);
-        resident.push(resident_mib(running.0.id())?);
+        resident.push(memory_mib(running.0.id(), Memory::Resident)?);
     }
     report.add("start to ready, new store", "ms", &new, Budget::AtMost(100.0), json!({}));
     report.add("start to ready, existing store", "ms", &again, Budget::None, json!({}));
@@ -79,10 +79,23 @@ fn is_healthy(address: SocketAddr) -> bool {
     asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.starts_with("HTTP/1.1 200")
 }
 
+/// Which memory of a program.
+#[derive(Clone, Copy)]
+pub enum Memory {
+    /// What is resident.
+    Resident,
+    /// The most that ever was.
+    Peak,
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a size for people")]
-fn resident_mib(process: u32) -> anyhow::Result<f64> {
+pub fn memory_mib(process: u32, memory: Memory) -> anyhow::Result<f64> {
+    let name = match memory {
+        Memory::Resident => "VmRSS:",
+        Memory::Peak => "VmHWM:",
+    };
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no resident memory is told")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no memory is told")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib as f64 / 1024.0)
 }

@@ -342,7 +342,7 @@ impl Serve for CompareInstance {
                 None => !known.contains(&row.process_template_id) && stored.keys.name == self.asked.process_name,
             };
             if is_asked {
-                found = Some((stored, format!("{{{},{}}}", row.fixed_fields, row.extra_fields)));
+                found = Some(stored);
             }
         })?;
         if let Some(id) = unreadable {
@@ -358,8 +358,8 @@ impl Serve for CompareInstance {
         match (template, &found) {
             (Some(_), None) => close("added", "null", "null"),
             (None, None) => close("", "null", "null"),
-            (None, Some((_, document))) => close("removed", document, "null"),
-            (Some(template), Some((stored, _))) => match attributes(template, stored, host) {
+            (None, Some(stored)) => close("removed", stored.document(), "null"),
+            (Some(template), Some(stored)) => match attributes(template, stored, host) {
                 None => close("", "null", "null"),
                 Some(attributes) => close("changed", "null", &attributes),
             },

@@ -307,7 +307,7 @@ fn unique_lost(error: StoreError) -> OpError {
 
 /// The whole document of a process.
 pub(crate) fn document(process: &NewProcess) -> String {
-    format!("{{{},{}}}", process.fixed_fields, process.extra_fields)
+    ["{", &process.fixed_fields, ",", &process.extra_fields, "}"].concat()
 }
 
 /// What happened to a process.
@@ -328,6 +328,14 @@ impl ProcessAction<'_> {
             Self::Create => "create",
             Self::Update { .. } => "update",
             Self::Delete => "delete",
+        }
+    }
+
+    /// Of its texts, in bytes.
+    fn length(self) -> usize {
+        match self {
+            Self::Update { before, update_fields } => before.len() + update_fields.len(),
+            Self::Create | Self::Delete => 0,
         }
     }
 }
@@ -364,7 +372,8 @@ pub(crate) fn audit_detail(
     host: HostId,
     processes: &[AuditedProcess<'_>],
 ) -> String {
-    let mut out = JsonWriter::with_capacity(512 + processes.len() * 64);
+    let told: usize = processes.iter().map(|process| 128 + process.action.length()).sum();
+    let mut out = JsonWriter::with_capacity(512 + told);
     out.raw("{").key("details");
     match states {
         None => out.raw("null"),

@@ -193,7 +193,7 @@ pub(crate) const PROTOCOLS: &str = "1 (TCP), 2 (UDP), 3 (TCP6), 4 (UDP6)";
 pub fn read_rows(value: &Json, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<Vec<BindRow>> {
     match value {
         Json::Null => None,
-        Json::Object(row) => Some(read_row(row, at, faults).into_iter().collect()),
+        Json::Object(row) => Some(read_row(row.iter(), at, faults).into_iter().collect()),
         Json::List(rows) if rows.len() > MAX_ROWS => {
             faults.push(unusable(at.clone(), Reason::TooMany { max: MAX_ROWS }));
             None
@@ -203,7 +203,7 @@ pub fn read_rows(value: &Json, at: &FieldPath, faults: &mut Vec<Fault>) -> Optio
             for (i, row) in rows.iter().enumerate() {
                 let at = at.index(i);
                 match row {
-                    Json::Object(row) => read.extend(read_row(row, &at, faults)),
+                    Json::Object(row) => read.extend(read_row(row.iter(), &at, faults)),
                     _ => faults.push(unusable(at, Reason::NeedsObject)),
                 }
             }
@@ -221,11 +221,15 @@ pub(crate) fn unusable(at: FieldPath, reason: Reason) -> Fault {
 }
 
 /// A row: a missing key is stored as null, a key sent as null is refused where the cell needs a value (`instances` E44 to E49).
-fn read_row(row: &Object, at: &FieldPath, faults: &mut Vec<Fault>) -> Option<BindRow> {
+fn read_row<'a>(
+    row: impl Iterator<Item = (&'a str, &'a Json)>,
+    at: &FieldPath,
+    faults: &mut Vec<Fault>,
+) -> Option<BindRow> {
     let before = faults.len();
     let mut read = BindRow { enable: None, ip: BindIp::Given(None), port: None, protocol: None, template_row_id: 0 };
     let (mut template_row_id, mut row_id) = (None, None);
-    for (key, cell) in row.iter() {
+    for (key, cell) in row {
         let mut wrong = |reason| faults.push(unusable(at.field(key), reason));
         match (key, cell) {
             ("enable", Json::Bool(flag)) => read.enable = Some(*flag),
@@ -316,6 +320,13 @@ pub(crate) struct SentRow {
     pub(crate) faults: Vec<Fault>,
 }
 
+impl SentRow {
+    /// The cells that need a value on a new row and have none.
+    fn blank_cells(&self) -> impl Iterator<Item = usize> {
+        NEEDED_CELLS.into_iter().filter(|cell| self.cells[*cell] == Json::Null)
+    }
+}
+
 /// The rows of an update, their types checked.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SentRows {
@@ -347,10 +358,9 @@ impl SentRows {
                 continue;
             };
             let known = CELLS.iter().chain(&["row_id"]);
-            let sent = known.filter_map(|cell| Some(((*cell).to_owned(), row.get_ignoring_case(cell)?.1.clone())));
-            let sent: Object = sent.filter(|(_, value)| *value != Json::Null).collect();
+            let sent = known.filter_map(|cell| Some((*cell, row.get_ignoring_case(cell)?.1)));
             let mut faults = Vec::new();
-            read_row(&sent, &at, &mut faults);
+            read_row(sent.filter(|(_, value)| **value != Json::Null), &at, &mut faults);
             let (of_types, faults): (Vec<_>, _) = faults.into_iter().partition(Fault::is_about_type);
             mistyped.extend(of_types.into_iter().map(|fault| Fault { cause: Cause::BodyUndecodable, ..fault }));
             read.push(SentRow { at, cells: cells(row), faults });
@@ -359,24 +369,27 @@ impl SentRows {
     }
 
     /// Writes the rows as they are stored, unless one is at fault: a new or changed row has to follow the rules, but that a cell
-    /// may stay null where it is.
-    pub fn write(&self, out: &mut JsonWriter, stored: Option<&Json>, faults: &mut Vec<Fault>) {
-        let stored = stored_cells(stored);
-        // By their texts: a caller may send very many rows.
-        let known: HashSet<String> = stored.iter().map(row_text).collect();
-        faults.extend(self.too_many.clone());
+    /// may stay null where it is. What is stored is only looked at when it decides something.
+    pub fn write(&self, out: &mut JsonWriter, stored: impl FnOnce() -> Json, faults: &mut Vec<Fault>) {
         out.raw("[");
-        for (i, row) in self.rows.iter().enumerate() {
-            let text = row_text(&row.cells);
-            if !known.contains(&text) {
-                faults.extend(row.faults.iter().cloned());
-                let was_null = |cell: usize| stored.get(i).is_some_and(|stored| stored[cell] == Json::Null);
-                let blank = NEEDED_CELLS.into_iter().filter(|cell| row.cells[*cell] == Json::Null && !was_null(*cell));
-                faults.extend(blank.map(|cell| unusable(row.at.field(CELLS[cell]), Reason::Blank)));
-            }
-            out.separate().raw(&text);
+        for row in &self.rows {
+            out.separate().raw(&row_text(&row.cells));
         }
         out.raw("]");
+        faults.extend(self.too_many.clone());
+        let is_good = |row: &SentRow| row.faults.is_empty() && row.blank_cells().next().is_none();
+        if self.rows.iter().all(is_good) {
+            return;
+        }
+        let stored = stored_cells(Some(&stored()));
+        // By their texts: a caller may send very many rows.
+        let known: HashSet<String> = stored.iter().map(row_text).collect();
+        for (i, row) in self.rows.iter().enumerate().filter(|(_, row)| !known.contains(&row_text(&row.cells))) {
+            faults.extend(row.faults.iter().cloned());
+            let was_null = |cell: usize| stored.get(i).is_some_and(|stored| stored[cell] == Json::Null);
+            let blank = row.blank_cells().filter(|cell| !was_null(*cell));
+            faults.extend(blank.map(|cell| unusable(row.at.field(CELLS[cell]), Reason::Blank)));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::id::{BusinessId, HostId, ProcessId, SUPPLIER_ACCOUNT, ServiceInstance
 use crate::json::{Decode, Decoder, Field, FieldPath, Json, JsonWriter, Object, Schema};
 use crate::query_filter::Shape;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// The most processes one call of create_process_instance carries.
 pub const MAX_PER_CALL: usize = 100;
@@ -65,6 +66,11 @@ pub(crate) const FIELDS: [(&str, Kind); 24] = [
     ("service_instance_id", Kind::Server),
     ("bind_info", Kind::Bind),
 ];
+
+/// The place of a fixed field in [`FIELDS`].
+pub(crate) fn place_of(field: &str) -> usize {
+    FIELDS.iter().position(|(name, _)| *name == field).unwrap_or_default()
+}
 
 /// Fields of older releases that the documents still list: kept when sent, answered when kept (`design` §4).
 const KEPT: [(&str, Kind); 2] = [("bk_func_id", Kind::Text(SHORT)), ("auto_time_gap", Kind::Int(i64::MIN, i64::MAX))];
@@ -185,36 +191,69 @@ pub(crate) fn read_value(kind: Kind, sent: Option<&Json>) -> Result<Json, Reason
     }
 }
 
-/// The values of the fixed fields of a stored process as they stand in its text, by their places in [`FIELDS`]: for those who look at
-/// very many processes. `None` when the text is not one that this program stores.
-pub(crate) fn raw_values(fixed_fields: &str) -> Option<[&str; FIELDS.len()]> {
-    let mut values = [""; FIELDS.len()];
-    let mut rest = fixed_fields;
-    for (place, (field, _)) in FIELDS.iter().enumerate() {
-        if place > 0 {
-            rest = rest.strip_prefix(',')?;
-        }
-        rest = rest.strip_prefix('"')?.strip_prefix(field)?.strip_prefix("\":")?;
-        let end = value_end(rest.as_bytes());
-        values[place] = rest.get(..end)?;
-        rest = &rest[end..];
+/// Where in a stored text the values of its first members stand, which have these names in this order: what no rule looks at need not
+/// be read. `None` when the text is not one that this program stores.
+fn find_values<const N: usize>(members: &str, names: impl Iterator<Item = &'static str>) -> Option<[Range<usize>; N]> {
+    let mut found = std::array::from_fn(|_| 0..0);
+    let mut end = 0;
+    for (value, name) in found.iter_mut().zip(names) {
+        let rest = &members[end..];
+        let rest = if end > 0 { rest.strip_prefix(',')? } else { rest };
+        let rest = rest.strip_prefix('"')?.strip_prefix(name)?.strip_prefix("\":")?;
+        let start = members.len() - rest.len();
+        end = start + value_end(rest.as_bytes());
+        *value = start..end;
     }
-    rest.is_empty().then_some(values)
+    Some(found)
+}
+
+/// The values of the fixed fields of a stored process as they stand in its text, by their places in [`FIELDS`].
+pub(crate) fn raw_values(fixed_fields: &str) -> Option<[&str; FIELDS.len()]> {
+    let found: [_; FIELDS.len()] = find_values(fixed_fields, FIELDS.iter().map(|(field, _)| *field))?;
+    let is_all = found.last().is_some_and(|last| last.end == fixed_fields.len());
+    is_all.then(|| found.map(|value| &fixed_fields[value]))
 }
 
 /// Where the JSON value ends that a text begins with.
 fn value_end(text: &[u8]) -> usize {
-    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
-    for (i, byte) in text.iter().enumerate() {
+    match text.first() {
+        Some(b'"') => text_end(text),
+        Some(b'[' | b'{') => nested_end(text),
+        // A number, true, false or null.
+        _ => text.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte)).unwrap_or(text.len()),
+    }
+}
+
+/// As [`value_end`], of a text in quotes.
+fn text_end(text: &[u8]) -> usize {
+    let mut is_escaped = false;
+    for (i, byte) in text.iter().enumerate().skip(1) {
         match byte {
             _ if is_escaped => is_escaped = false,
-            b'\\' if is_text => is_escaped = true,
-            b'"' => is_text = !is_text,
-            _ if is_text => {}
+            b'\\' => is_escaped = true,
+            b'"' => return i + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// As [`value_end`], of a list or an object.
+fn nested_end(text: &[u8]) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                at += text_end(&text[at..]);
+                continue;
+            }
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => return i,
             _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
         }
     }
     text.len()
@@ -555,7 +594,7 @@ mod tests {
         draft.ok_or_else(|| faults.into_iter().map(|f| (f.cause, f.path.to_string())).collect())
     }
 
-    fn stored(json: &str) -> Object {
+    fn placed(json: &str) -> NewProcess {
         let host = HostAddresses::default();
         let at = Placement {
             business_id: BusinessId(3),
@@ -565,7 +604,11 @@ mod tests {
             time: "2026-11-21T10:00:00.123+08:00",
             user: "ops",
         };
-        let new = read(json).unwrap().place(ProcessId(46), &at);
+        read(json).unwrap().place(ProcessId(46), &at)
+    }
+
+    fn stored(json: &str) -> Object {
+        let new = placed(json);
         object(&format!("{{{},{}}}", new.fixed_fields, new.extra_fields))
     }
 
@@ -573,6 +616,60 @@ mod tests {
 
     fn with(field: &str, value: &str) -> Result<ProcessDraft, Vec<(Cause, String)>> {
         read(&format!("{{{NAMES},\"{field}\":{value}}}"))
+    }
+
+    /// An update that changes nothing but one field hands on the others byte for byte.
+    #[test]
+    fn a_stored_text_is_cut_where_its_values_end() {
+        let rows = r#"[{"port":"80","ip":"::","protocol":"1","enable":true},{"template_row_id":-7}]"#;
+        let process = placed(&format!(
+            r#"{{"bk_func_name":"\"f\\","bk_process_name":",\"user\":","start_cmd":"]}}[{{\"\\\\","stop_cmd":"\n\u0001名",
+                "priority":-3,"auto_start":true,"timeout":null,"bind_info":{rows},"auto_time_gap":5,"bk_func_id":"}},"}}"#
+        ));
+        let stored = StoredProcess::read(process.id, &process.fixed_fields, &process.extra_fields).unwrap();
+        assert_eq!((&stored.keys, stored.id), (&process.keys, process.id));
+        let document = object(stored.document());
+        let read = |place: usize| document.get(FIELDS[place].0).cloned();
+        assert!((0..FIELDS.len()).all(|place| Some(stored.value(place)) == read(place)));
+        let update = ProcessUpdate::read(&object(r#"{"user":"new"}"#), Unnamed::Kept, &FieldPath::root());
+        let stamp = UpdateStamp { time: "later", user: "ops" };
+        let after = update.apply(&stored, stamp, &HostAddresses::default(), &mut Vec::new()).unwrap();
+        let time = "2026-11-21T10:00:00.123+08:00";
+        let fixed = process.fixed_fields.replace(r#""user":"""#, r#""user":"new""#);
+        assert_eq!(after.fixed_fields, fixed.replace(&format!(r#""last_time":"{time}""#), r#""last_time":"later""#));
+        let updated = format!(r#""bk_updated_at":"{time}","bk_updated_by":null"#);
+        let want = process.extra_fields.replace(&updated, r#""bk_updated_at":"later","bk_updated_by":"ops""#);
+        assert_eq!(after.extra_fields, want);
+    }
+
+    #[test]
+    fn a_damaged_text_is_not_read() {
+        let process = placed(&format!(r#"{{{NAMES},"bind_info":[{{"port":"80"}}],"bk_func_id":"x"}}"#));
+        let is_read = |fixed: &str, extra: &str| StoredProcess::read(process.id, fixed, extra).is_some();
+        let (fixed, extra) = (process.fixed_fields.as_str(), process.extra_fields.as_str());
+        assert!(is_read(fixed, extra));
+        for (from, to) in [
+            ("\"proc_num\":", "\"proc\":"),
+            ("\"bk_process_name\":\"n\"", "\"bk_process_name\":null"),
+            ("\"bk_process_name\":\"n\"", "\"bk_process_name\":n"),
+            ("\"bk_start_param_regex\":\"\"", "\"bk_start_param_regex\":nul"),
+            ("\"user\":\"\",", ""),
+            ("\"user\":\"\"", "\"user\":\""),
+            ("[{", "[["),
+            ("}]", "}"),
+        ] {
+            assert!(fixed.contains(from), "{from}");
+            assert!(!is_read(&fixed.replace(from, to), extra), "{from} {to}");
+        }
+        for extra in [
+            &extra[..extra.len() - 1],
+            &extra.replace("bk_created_by", "by"),
+            &extra.replace(",\"bk_func", "\"bk_func"),
+            "",
+        ] {
+            assert!(!is_read(fixed, extra), "{extra}");
+        }
+        assert!(!is_read("", extra) && !is_read(&fixed[1..], extra));
     }
 
     #[test]

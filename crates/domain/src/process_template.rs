@@ -8,7 +8,7 @@ pub use follow::{Difference, Pattern, adopt};
 use crate::fault::{Cause, Fault, Reason, quoted};
 use crate::id::{BusinessId, ProcessTemplateId, SUPPLIER_ACCOUNT, ServiceTemplateId};
 use crate::json::{Decode, Decoder, Field, FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
-use crate::process::{self, FIELDS, Kind, ProcessKeys, read_value};
+use crate::process::{self, FIELDS, Kind, ProcessKeys, place_of, read_value};
 use crate::topology::Birth;
 use crate::wire_input;
 use bind::{BindSetting, BindSettingIn};
@@ -131,11 +131,6 @@ pub struct PropertyIn {
 fn plain_fields() -> impl Iterator<Item = (usize, &'static str, Kind)> {
     let fields = FIELDS.iter().enumerate().map(|(place, (field, kind))| (place, *field, *kind));
     fields.filter(|(_, _, kind)| !matches!(kind, Kind::Server | Kind::Bind))
-}
-
-/// The place of a plain field.
-fn place_of(field: &str) -> usize {
-    FIELDS.iter().position(|(name, _)| *name == field).unwrap_or_default()
 }
 
 impl Decode for PropertyIn {

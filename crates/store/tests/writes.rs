@@ -189,6 +189,26 @@ fn a_request_that_fails_takes_back_only_what_it_did_itself() {
 }
 
 #[test]
+fn requests_of_a_group_may_fail_in_any_place() {
+    // Those in front of the first success are undone with the whole transaction, the others by their savepoints.
+    for fail in [[true, false, false, false], [true, true, false, true], [false, true, true, false], [true; 4]] {
+        let bench = Bench::in_file(|_| {});
+        let hold = support::hold(&bench.store);
+        let waiting = fail.map(|fails| {
+            bench.submit(move |tx| {
+                add_one(tx, "n")?;
+                if fails { Err(Stop::Refused) } else { Ok(()) }
+            })
+        });
+        drop(hold);
+        assert_eq!(waiting.map(|work| ended(&work).is_err()), fail);
+        let succeeded = fail.iter().filter(|fails| !**fails).count();
+        assert_eq!(bench.setting("n"), Some(succeeded.to_string()).filter(|_| succeeded > 0));
+        assert_eq!(bench.groups(), [1, 4]);
+    }
+}
+
+#[test]
 fn a_lost_transaction_runs_again_one_by_one_and_nothing_counts_twice() {
     let bench = Bench::in_file(|_| {});
     let hold = support::hold(&bench.store);

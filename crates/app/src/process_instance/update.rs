@@ -213,8 +213,6 @@ struct Owned {
     host_id: HostId,
     process_template_id: ProcessTemplateId,
     stored: StoredProcess,
-    /// As the wire shows it.
-    document: String,
 }
 
 /// The processes of a business that a request names, and their instances, locked.
@@ -243,7 +241,6 @@ impl Loaded {
                 host_id: row.host_id,
                 process_template_id: ProcessTemplateId(row.process_template_id),
                 stored,
-                document: format!("{{{},{}}}", row.fixed_fields, row.extra_fields),
             };
             processes.insert(row.id, owned);
             Ok(())
@@ -383,10 +380,11 @@ impl Loaded {
             let Some(of_instance) = by_instance.remove(&instance.id) else { continue };
             let mut told = Vec::with_capacity(of_instance.len());
             for (change, after) in &of_instance {
-                let Owned { stored, document: before, .. } = &self.processes[&change.id];
+                let stored = &self.processes[&change.id].stored;
+                let before = stored.document();
                 let action = ProcessAction::Update { before, update_fields: change.update.sent() };
                 told.push(AuditedProcess { action, id: change.id, name: &stored.keys.name });
-                journal.updated(EventKind::Process, business, change.id.get(), before.clone(), document(after));
+                journal.updated(EventKind::Process, business, change.id.get(), before.to_owned(), document(after));
             }
             journal.instance(InstanceEntry {
                 business_id: business,

@@ -9,7 +9,7 @@ mod schema;
 mod write;
 
 pub use decode::{Decode, Decoder};
-pub use parse::{Limits, Malformed, parse};
+pub use parse::{Limits, Malformed, is_json, parse};
 pub use path::FieldPath;
 pub use schema::{Field, Schema};
 pub use write::{JsonWriter, write_text};

@@ -2,7 +2,7 @@
 //! nesting limit of our own, the path of a bad text) is added by the seed below.
 
 use super::{FieldPath, Gathered, Json, Object};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::cell::RefCell;
 use std::fmt;
 
@@ -48,6 +48,11 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Json, Malformed> {
     read.map_err(|e| {
         state.failed.borrow_mut().take().unwrap_or(Malformed::Syntax { line: e.line(), column: e.column() })
     })
+}
+
+/// Whether a text is one JSON value, told without making anything of it.
+pub fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 struct State {

@@ -1,13 +1,14 @@
 //! What an update makes of a stored process that no template owns (`instances` 10.14, 10.15). Types are checked before it is known
 //! what is stored, and told apart from bad values: the contract answers them with another number.
 
-use super::{FIELDS, KEPT, Kind, NewProcess, ProcessKeys, read_value};
+use super::{FIELDS, KEPT, Kind, NewProcess, ProcessKeys, STAMPS, find_values, place_of, read_value};
 use crate::bind_info::{self, BindRow, HostAddresses, SentRows};
 use crate::fault::{Cause, Fault, Reason};
 use crate::id::ProcessId;
-use crate::json::{FieldPath, Json, JsonWriter, Limits, Object, parse};
+use crate::json::{FieldPath, Json, JsonWriter, Limits, Object, is_json, parse};
 use crate::moment::is_rfc3339;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// What becomes of the fields that an update does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,43 +62,63 @@ pub struct UpdateStamp<'a> {
     pub user: &'a str,
 }
 
-/// The documents of a stored process as the rules read them.
+/// A stored process as the rules look at it. Its document is cut into values; those that no rule looks at go into the next document as
+/// they are, unread.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredProcess {
     pub id: ProcessId,
     pub keys: ProcessKeys,
-    fixed: Object,
-    extra: Object,
+    document: String,
+    /// Where the values of [`FIELDS`] and behind them those of [`STAMPS`] stand among the members of the document.
+    values: [Range<usize>; FIELDS.len() + STAMPS.len()],
+    kept: Object,
 }
 
 impl StoredProcess {
-    /// Reads the two stored texts; `None` when they are not what this program stores.
+    /// Reads the two stored texts; `None` when they are not what this program stores, as far as rules look at every process.
     pub fn read(id: ProcessId, fixed_fields: &str, extra_fields: &str) -> Option<Self> {
-        let read = |members: &str| match parse(format!("{{{members}}}").as_bytes(), Limits::default()) {
-            Ok(Json::Object(object)) => Some(object),
-            _ => None,
+        let document = ["{", fixed_fields, ",", extra_fields, "}"].concat();
+        let members = inside(&document);
+        let names = FIELDS.iter().map(|(field, _)| *field).chain(STAMPS.iter().map(|(stamp, _)| *stamp));
+        let values: [_; FIELDS.len() + STAMPS.len()] = find_values(members, names)?;
+        let raw = |field: &str| &members[values[place_of(field)].clone()];
+        if !is_json(raw("bind_info")) {
+            return None;
+        }
+        let kept = match &members[values.last()?.end..] {
+            "" => Object::new(),
+            kept => read_raw(&["{", kept.strip_prefix(',')?, "}"].concat())?.as_object()?.clone(),
         };
-        let (fixed, extra) = (read(fixed_fields)?, read(extra_fields)?);
-        let text = |field: &str| fixed.get(field).and_then(Json::as_text).map(str::to_owned);
+        let text = |field: &str| Some(read_raw(raw(field))?.as_text().map(str::to_owned));
         let keys = ProcessKeys {
-            name: text("bk_process_name")?,
-            func_name: text("bk_func_name")?,
-            start_param: text("bk_start_param_regex"),
+            name: text("bk_process_name")??,
+            func_name: text("bk_func_name")??,
+            start_param: text("bk_start_param_regex")?,
         };
-        Some(Self { id, keys, fixed, extra })
+        Some(Self { id, keys, document, values, kept })
     }
 
-    /// The value of a fixed field, by its place in [`FIELDS`].
-    pub(crate) fn value(&self, place: usize) -> &Json {
-        self.fixed.get(FIELDS[place].0).unwrap_or(&Json::Null)
+    /// As the wire shows it: JSON text.
+    pub fn document(&self) -> &str {
+        &self.document
     }
 
-    /// The process with other plain values, ports and kept fields, all by their places.
+    /// The value of a fixed field as it is stored, by its place in [`FIELDS`]: JSON text.
+    pub(crate) fn raw(&self, place: usize) -> &str {
+        &inside(&self.document)[self.values[place].clone()]
+    }
+
+    /// The same, read.
+    pub(crate) fn value(&self, place: usize) -> Json {
+        read_raw(self.raw(place)).unwrap_or(Json::Null)
+    }
+
+    /// The process with other plain values, ports and kept fields, all by their places. Values that there are none for stay.
     pub(crate) fn rewritten<'a>(
-        &'a self,
+        &self,
         stamp: UpdateStamp<'_>,
         kept: &[Option<Json>; KEPT.len()],
-        value: impl Fn(usize) -> &'a Json,
+        value: impl Fn(usize) -> Option<&'a Json>,
         write_rows: impl FnOnce(usize, &mut JsonWriter),
     ) -> NewProcess {
         let mut keys = self.keys.clone();
@@ -116,8 +137,12 @@ impl StoredProcess {
                     }
                     continue;
                 }
-                Kind::Server => self.value(place),
+                Kind::Server => None,
                 _ => value(place),
+            };
+            let Some(value) = value else {
+                fixed.raw(self.raw(place));
+                continue;
             };
             fixed.value(value);
             let text = || value.as_text().map(str::to_owned);
@@ -128,22 +153,38 @@ impl StoredProcess {
                 _ => {}
             }
         }
-        let mut extra = self.extra.clone();
-        extra.insert("bk_updated_at", stamp.time.into());
-        extra.insert("bk_updated_by", stamp.user.into());
+        let mut extra = JsonWriter::with_capacity(192);
+        for (i, (name, _)) in STAMPS.iter().enumerate() {
+            extra.key(name);
+            match *name {
+                "bk_updated_at" => extra.text(stamp.time),
+                "bk_updated_by" => extra.text(stamp.user),
+                _ => extra.raw(self.raw(FIELDS.len() + i)),
+            };
+        }
+        let mut all_kept = self.kept.clone();
         for ((field, _), sent) in KEPT.into_iter().zip(kept) {
             match sent {
                 None => {}
-                Some(Json::Null) => _ = extra.remove(field),
-                Some(value) => extra.insert(field, value.clone()),
+                Some(Json::Null) => _ = all_kept.remove(field),
+                Some(value) => all_kept.insert(field, value.clone()),
             }
         }
-        let mut extra_fields = JsonWriter::with_capacity(192);
-        for (key, value) in extra.iter() {
-            extra_fields.key(key).value(value);
+        for (field, value) in all_kept.iter() {
+            extra.key(field).value(value);
         }
-        NewProcess { id: self.id, keys, fixed_fields: fixed.finish(), extra_fields: extra_fields.finish() }
+        NewProcess { id: self.id, keys, fixed_fields: fixed.finish(), extra_fields: extra.finish() }
     }
+}
+
+/// The members of a document without their braces.
+fn inside(document: &str) -> &str {
+    &document[1..document.len() - 1]
+}
+
+/// A value of a stored text.
+fn read_raw(raw: &str) -> Option<Json> {
+    parse(raw.as_bytes(), Limits::default()).ok()
 }
 
 impl ProcessUpdate {
@@ -258,14 +299,14 @@ impl ProcessUpdate {
     ) -> Option<NewProcess> {
         let before = faults.len();
         let value = |place: usize| match (&self.values[place], self.unnamed) {
-            (Some(value), _) => value,
-            (None, Unnamed::Cleared) => &Json::Null,
-            (None, Unnamed::Kept) => stored.value(place),
+            (Some(value), _) => Some(value),
+            (None, Unnamed::Cleared) => Some(&Json::Null),
+            (None, Unnamed::Kept) => None,
         };
         let process = stored.rewritten(stamp, &self.kept, value, |place, out| match (&self.bind, self.unnamed) {
-            (SentBind::Nothing, Unnamed::Kept) => _ = out.value(stored.value(place)),
+            (SentBind::Nothing, Unnamed::Kept) => _ = out.raw(stored.raw(place)),
             (SentBind::Nothing, Unnamed::Cleared) | (SentBind::Rows(None), _) => _ = out.raw("null"),
-            (SentBind::Rows(Some(rows)), _) => rows.write(out, Some(stored.value(place)), faults),
+            (SentBind::Rows(Some(rows)), _) => rows.write(out, || stored.value(place), faults),
             (SentBind::Legacy(rows), _) => bind_info::write_rows(out, Some(rows), host),
         });
         (faults.len() == before).then_some(process)
@@ -288,12 +329,12 @@ fn check_server_field(field: &str, value: &Json) -> Result<(), Reason> {
 /// Which of the changed processes of one instance hold something that another of them takes over. Unique rules are checked row by
 /// row, so these have to let go of it before any is written.
 pub fn must_make_way(changes: &[(&ProcessKeys, &ProcessKeys)]) -> Vec<usize> {
-    let names: HashMap<_, _> = changes.iter().enumerate().map(|(i, (_, new))| (new.name.as_str(), i)).collect();
-    let pairs: HashMap<_, _> = changes.iter().enumerate().filter_map(|(i, (_, new))| Some((new.pair()?, i))).collect();
+    let moves = || changes.iter().enumerate().filter(|(_, (old, new))| old != new);
+    let names: HashMap<_, _> = moves().map(|(i, (_, new))| (new.name.as_str(), i)).collect();
+    let pairs: HashMap<_, _> = moves().filter_map(|(i, (_, new))| Some((new.pair()?, i))).collect();
     let is_taken = |i: usize, old: &ProcessKeys| {
         names.get(old.name.as_str()).is_some_and(|taker| *taker != i)
             || old.pair().and_then(|pair| pairs.get(&pair)).is_some_and(|taker| *taker != i)
     };
-    let olds = changes.iter().enumerate().map(|(i, (old, _))| (i, *old));
-    olds.filter(|(i, old)| is_taken(*i, old)).map(|(i, _)| i).collect()
+    moves().filter(|(i, (old, _))| is_taken(*i, old)).map(|(i, _)| i).collect()
 }

@@ -9,7 +9,7 @@ use crate::bind_info::{
 use crate::fault::{Fault, Reason};
 use crate::json::{Json, JsonWriter, Limits, parse};
 use crate::process::{
-    FIELDS, Kind, NewProcess, ProcessDraft, ProcessUpdate, SentBind, StoredProcess, UpdateStamp, raw_values,
+    FIELDS, Kind, NewProcess, ProcessDraft, ProcessUpdate, SentBind, StoredProcess, UpdateStamp, place_of, raw_values,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -61,7 +61,7 @@ impl Property {
     pub fn pattern(&self) -> Pattern<'_> {
         let locked = plain_fields().filter(|(place, _, _)| self.settings[*place].is_locked());
         let locked = locked.map(|(place, _, _)| (place, self.settings[place].value.to_string())).collect();
-        Pattern { property: self, locked, bind: super::place_of(super::bind::FIELD), rows: self.fresh_rows() }
+        Pattern { property: self, locked, bind: place_of(super::bind::FIELD), rows: self.fresh_rows() }
     }
 
     /// The rows of a new process, whose addresses are still the host's to say.
@@ -94,12 +94,9 @@ impl Property {
             return None;
         }
         let before = faults.len();
-        let value = |place: usize| match &update.values[place] {
-            Some(value) if !self.settings[place].is_locked() => value,
-            _ => stored.value(place),
-        };
+        let value = |place: usize| update.values[place].as_ref().filter(|_| !self.settings[place].is_locked());
         let process = stored.rewritten(stamp, &update.kept, value, |place, out| {
-            let stored = stored.value(place);
+            let stored = &stored.value(place);
             let rows = match &update.bind {
                 SentBind::Nothing => self.merge(&stored_cells(Some(stored)), host),
                 SentBind::Rows(None) => self.merge(&[], host),
@@ -165,10 +162,10 @@ impl Property {
             }
         }
         let becomes = Json::List(rows);
-        if becomes == *is {
+        if becomes == is {
             return None;
         }
-        let difference = Difference { place, field: super::bind::FIELD, is: is.clone(), becomes };
+        let difference = Difference { place, field: super::bind::FIELD, is, becomes };
         let process = adopt(stored, std::slice::from_ref(&difference), stamp);
         Some((difference, process))
     }
@@ -177,17 +174,17 @@ impl Property {
     pub fn differences(&self, stored: &StoredProcess, host: &HostAddresses) -> Vec<Difference> {
         let mut found = Vec::new();
         for (place, (field, kind)) in FIELDS.iter().enumerate() {
-            let is = stored.value(place);
+            let is = || stored.value(place);
             let becomes = match kind {
                 Kind::Server => continue,
-                Kind::Bind => match self.other_rows(is, host) {
+                Kind::Bind => match self.other_rows(&is(), host) {
                     None => continue,
                     Some(rows) => rows,
                 },
-                _ if !self.settings[place].is_locked() || self.settings[place].value == *is => continue,
+                _ if !self.settings[place].is_locked() || self.settings[place].value == is() => continue,
                 _ => self.settings[place].value.clone(),
             };
-            found.push(Difference { place, field, is: is.clone(), becomes });
+            found.push(Difference { place, field, is: is(), becomes });
         }
         found
     }
@@ -250,8 +247,11 @@ impl Property {
 /// The process when these differences have gone.
 pub fn adopt(stored: &StoredProcess, differences: &[Difference], stamp: UpdateStamp<'_>) -> NewProcess {
     let becomes: HashMap<_, _> = differences.iter().map(|found| (found.place, &found.becomes)).collect();
-    let value = |place: usize| becomes.get(&place).copied().unwrap_or_else(|| stored.value(place));
-    stored.rewritten(stamp, &Default::default(), value, |place, out| _ = out.value(value(place)))
+    let value = |place: usize| becomes.get(&place).copied();
+    stored.rewritten(stamp, &Default::default(), value, |place, out| match value(place) {
+        Some(rows) => _ = out.value(rows),
+        None => _ = out.raw(stored.raw(place)),
+    })
 }
 
 /// A process without rows keeps its null or its empty list.

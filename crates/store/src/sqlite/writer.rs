@@ -1,4 +1,5 @@
-//! The one thread that writes: it takes what waits, runs each request in a savepoint of its own, commits once, then answers all.
+//! The one thread that writes: it takes what waits, runs one request after the other so that each can be undone alone, commits once,
+//! then answers all.
 
 use super::Options;
 use super::connection::{Connection, TRANSACTION_LOST};
@@ -140,22 +141,25 @@ impl WriterThread {
     }
 
     fn run_and_commit(&mut self, group: &mut [Work]) -> Result<Vec<Result<(), Stop>>, StoreError> {
-        let mut verdicts = Vec::with_capacity(group.len());
+        let mut verdicts: Vec<Result<(), Stop>> = Vec::with_capacity(group.len());
         for work in group {
-            verdicts.push(self.run_one(work)?);
+            let undo = if verdicts.iter().any(Result::is_ok) { Undo::ToSavepoint } else { Undo::All };
+            verdicts.push(self.run_one(work, undo)?);
         }
         self.connection.commit()?;
         Ok(verdicts)
     }
 
-    /// The verdict of one member in its savepoint; an error when the transaction did not survive it.
-    fn run_one(&mut self, work: &mut Work) -> Result<Result<(), Stop>, StoreError> {
+    /// The verdict of one member; an error when the transaction did not survive it.
+    fn run_one(&mut self, work: &mut Work, undo: Undo) -> Result<Result<(), Stop>, StoreError> {
         if Instant::now() > work.expires {
             return Ok(Err(Stop::Failed(StoreError::Busy)));
         }
         let mut runs = 0;
         loop {
-            self.connection.savepoint()?;
+            if undo == Undo::ToSavepoint {
+                self.connection.savepoint()?;
+            }
             runs += 1;
             let run = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut self.connection)));
             let verdict = run.unwrap_or_else(|_| Err(Stop::Failed(StoreError::Defect("panic in a write".into()))));
@@ -166,17 +170,31 @@ impl WriterThread {
                 };
                 return Err(error);
             }
-            if verdict.is_ok() {
-                self.connection.release()?;
-                return Ok(verdict);
+            match (undo, &verdict) {
+                (Undo::All, Ok(())) => {}
+                (Undo::All, Err(_)) => {
+                    self.connection.roll_back();
+                    self.connection.begin()?;
+                }
+                (Undo::ToSavepoint, Ok(())) => self.connection.release()?,
+                (Undo::ToSavepoint, Err(_)) => self.connection.roll_back_to_savepoint()?,
             }
-            self.connection.roll_back_to_savepoint()?;
             match verdict {
                 Err(Stop::Failed(StoreError::Conflict(_))) if runs < RUNS => continue,
                 verdict => return Ok(verdict),
             }
         }
     }
+}
+
+/// How the effects of a member that fails are undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    /// Nothing else was done in the transaction yet: all of it. SQLite keeps a copy of every page that is changed behind a savepoint,
+    /// of larger requests in a file.
+    All,
+    /// What others did stays.
+    ToSavepoint,
 }
 
 /// Why a transaction came to nothing.
