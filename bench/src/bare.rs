@@ -26,7 +26,7 @@ pub fn open_reader(file: &Path) -> anyhow::Result<Connection> {
 }
 
 /// A connection as the store's writer has it.
-fn open_writer(file: &Path) -> anyhow::Result<Connection> {
+pub fn open_writer(file: &Path) -> anyhow::Result<Connection> {
     let connection = open(file)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;

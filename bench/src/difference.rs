@@ -23,21 +23,24 @@ const PATH: &str = "/find/proc/service_template/general_difference";
 const NAME: &str = "post_find_proc_service_template_general_difference";
 
 /// Process templates of the service template.
-const TEMPLATES: usize = 10;
+pub const TEMPLATES: usize = 10;
 /// The most new hosts of one call here.
 const HOSTS_A_CALL: usize = 200;
 /// The first category that the program brings along.
 const CATEGORY: i64 = 2;
 
 /// A module that follows a template.
-struct Module {
-    business: i64,
-    module: i64,
+pub struct Module {
+    pub business: i64,
+    pub module: i64,
     template: i64,
+    /// The first process template.
+    pub first: i64,
 }
 
 impl Module {
-    fn body(&self) -> Value {
+    /// What operations about it take.
+    pub fn body(&self) -> Value {
         json!({"bk_biz_id": self.business, "bk_module_id": self.module, "service_template_id": self.template})
     }
 }
@@ -50,7 +53,7 @@ fn record(body: &Value) -> Object {
 }
 
 /// A process template: names and half of the plain fields are locked, its port is on an address of the host.
-fn spec(number: usize, port: usize) -> Value {
+pub fn spec(number: usize, port: usize) -> Value {
     let name = format!("process-{number}");
     let locked = |value: Value| json!({"value": value, "as_default_value": true});
     let row = json!({"row_id": 1, "ip": locked("3".into()), "port": locked(port.to_string().into()),
@@ -64,7 +67,7 @@ fn spec(number: usize, port: usize) -> Value {
 }
 
 /// A module with an instance of the template on each host. One of the process templates has another port by now.
-fn fill(file: &Path, hosts: usize) -> anyhow::Result<(Module, Vec<Asked>)> {
+pub fn fill(file: &Path, hosts: usize) -> anyhow::Result<(Module, Vec<Asked>)> {
     let estate = Estate::new(file)?;
     let (business, set, template, first) = estate.write(|calls| {
         let business = calls.business("difference")?;
@@ -101,7 +104,8 @@ fn fill(file: &Path, hosts: usize) -> anyhow::Result<(Module, Vec<Asked>)> {
         calls.call("update_proc_template", record(&changed))?;
         Ok(module)
     })?;
-    let module = Module { business, module, template };
+    let first = first.context("the templates were made")?;
+    let module = Module { business, module, template, first };
     let asked = estate.record(NAME, &module.body().to_string())?;
     estate.close();
     Ok((module, asked))

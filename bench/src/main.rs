@@ -14,6 +14,7 @@ mod reads;
 mod recording;
 mod rest;
 mod server;
+mod synchronization;
 mod writes;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -95,6 +96,8 @@ enum Name {
     Details,
     /// The difference of a module with its service template
     Difference,
+    /// The synchronization of a module with its service template
+    Sync,
     /// update_process_instance, 100 a call
     Update,
     /// delete_process_instance, 100 a call
@@ -163,6 +166,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Name::Difference) {
         difference::difference(&plan, &mut report)?;
+    }
+    if wanted(Name::Sync) {
+        synchronization::synchronization(&plan, &mut report)?;
     }
     if wanted(Name::Bulk) {
         writes::bulk(&plan, &mut report)?;
