@@ -395,7 +395,7 @@ const CASES: &[Case] = &[
         let instances: Vec<_> = following.place.hosts.iter().map(|host| json!({"bk_host_id": host})).collect();
         json!({"bk_biz_id": following.place.business, "bk_module_id": following.place.module, "instances": instances})
     }),
-    case("transfer_host_module", "into a module with a template", [19, 23], [1, 20], |app, count| {
+    case("transfer_host_module", "into a module with a template", [18, 22], [1, 20], |app, count| {
         Following::new(app, 2, count).joining()
     }),
     case("update_process_instance", "of templates", [7, 9], [1, 20], |app, count| {
