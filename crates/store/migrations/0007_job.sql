@@ -16,7 +16,7 @@ CREATE TABLE job (
     lease_ms BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX job_unfinished ON job (kind, target_id) WHERE status < 3;
-CREATE INDEX job_open ON job (id) WHERE status < 3;
+CREATE INDEX job_free ON job (lease_ms, id) WHERE status < 3;
 CREATE INDEX job_target ON job (kind, target_id, id);
 CREATE INDEX job_business ON job (business_id, id);
 CREATE INDEX job_ended ON job (changed_ms) WHERE status > 2;

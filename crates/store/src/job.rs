@@ -14,8 +14,8 @@ crate::statements! {
     INSERT_PART for many = "INSERT INTO job_part (job_id, number, status, content) VALUES ($1, $2, $3, $4)";
     /// Served by `job_unfinished`.
     LIST_UNFINISHED = "SELECT target_id FROM job WHERE kind = $1 AND target_id {in $2} AND status < 3 ORDER BY target_id";
-    /// Served by `job_open`, the oldest first.
-    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms < $1 ORDER BY id LIMIT 1";
+    /// Served by `job_free`. New jobs have waited since they were made.
+    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms < $1 ORDER BY lease_ms, id LIMIT 1";
     /// Served by the primary key.
     CLAIM = "UPDATE job SET status = $2, holder = $3, lease_ms = $4 WHERE id = $1 AND status < 3 AND lease_ms < $5";
     /// Served by the primary key.
@@ -162,7 +162,7 @@ pub fn list_unfinished(tx: &mut dyn Tx, kind: JobKind, targets: &[i64]) -> Resul
     tx.list(LIST_UNFINISHED, &[(kind as i64).into(), Param::Ids(targets)], |row| row.int(0))
 }
 
-/// The oldest job that is not ended and that no server holds.
+/// The job that has waited longest of those that are not ended and that no server holds.
 pub fn find_free(tx: &mut dyn Tx, now: Moment) -> Result<Option<JobId>, StoreError> {
     tx.find(FIND_FREE, &[now.unix_ms().into()], |row| Ok(JobId(row.int(0)?)))
 }
