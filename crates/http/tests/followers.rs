@@ -374,10 +374,11 @@ impl<'a> World<'a> {
             assert!(old.is_none_or(|old| old.id == process.id), "invariant 8");
             for field in ["user", "timeout", "bk_start_param_regex"] {
                 let setting = &property[field];
-                if setting["as_default_value"] == true || old.is_none() {
-                    assert_eq!(process.fields[field], setting["value"], "invariant 4: {field}");
-                } else {
-                    assert_eq!(process.fields[field], old.unwrap().fields[field], "invariant 3: {field}");
+                match old {
+                    Some(old) if setting["as_default_value"] != true => {
+                        assert_eq!(process.fields[field], old.fields[field], "invariant 3: {field}");
+                    }
+                    _ => assert_eq!(process.fields[field], setting["value"], "invariant 4: {field}"),
                 }
             }
             let rows = property["bind_info"]["value"].as_array().map_or(&[][..], Vec::as_slice);

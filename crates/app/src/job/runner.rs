@@ -121,8 +121,8 @@ impl Runner {
         Self { means, held: None }
     }
 
-    /// Does the next part of the job it is at, or of the one that has waited longest and that nobody is at. An error means that the store cannot go on for now:
-    /// the part is tried again.
+    /// Does the next part of the job it is at, or of the one that has waited longest and that nobody is at. An error means that the store
+    /// cannot go on for now: the part is tried again.
     pub async fn step(&mut self) -> Result<Step, StoreError> {
         let id = match self.held {
             Some(id) => id,
