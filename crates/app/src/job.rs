@@ -11,7 +11,7 @@ use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
 use rollcall_domain::id::{BusinessId, JobId};
 use rollcall_domain::job::{JobKind, JobStatus, MAX_REASON, task_id};
-use rollcall_domain::json::{FieldPath, JsonWriter, Schema};
+use rollcall_domain::json::{Decode, Decoder, FieldPath, JsonWriter, Limits, Schema, parse};
 use rollcall_domain::page::PageIn;
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
@@ -75,6 +75,13 @@ pub(crate) fn submit(
         tell(context, journal, None, job);
     }
     Ok(())
+}
+
+/// What a part is about, as whoever asked for the job wrote it down.
+pub(crate) fn read_content<T: Decode>(json: &str) -> Result<T, StoreError> {
+    let tree = parse(json.as_bytes(), Limits::default()).ok();
+    let content = tree.and_then(|tree| Decoder::decode(tree, false).ok());
+    content.ok_or_else(|| StoreError::Unreadable("the content of a part of a job".into()))
 }
 
 fn under_way(target: &Target) -> Fault {

@@ -17,7 +17,7 @@ use rollcall_domain::id::{
     BusinessId, HostId, ModuleId, ProcessId, ProcessTemplateId, ServiceInstanceId, ServiceTemplateId,
 };
 use rollcall_domain::job::{JobKind, ShownStatus, hosts_a_part, shown};
-use rollcall_domain::json::{Decoder, FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
+use rollcall_domain::json::{FieldPath, Json, JsonWriter, Object, Schema};
 use rollcall_domain::model::Model;
 use rollcall_domain::process::{NewProcess, Placement, ProcessKeys, UpdateStamp};
 use rollcall_domain::service_instance::{NewServiceInstance, whole_document};
@@ -65,12 +65,6 @@ impl PartContent {
         }
         out.raw("]}");
         out.finish()
-    }
-
-    fn read(json: &str) -> Result<Self, StoreError> {
-        let tree = parse(json.as_bytes(), Limits::default()).ok();
-        let content = tree.and_then(|tree| Decoder::decode(tree, false).ok());
-        content.ok_or_else(|| StoreError::Unreadable("the content of a part of a job".into()))
     }
 }
 
@@ -196,7 +190,7 @@ impl Serve for SynchronizeModules {
 
 /// Does one part of a job in its transaction.
 pub(crate) fn do_part(context: &Context, tx: &mut dyn Tx, job: &Job, content: &str) -> Result<(), OpError> {
-    let content = PartContent::read(content)?;
+    let content = job::read_content::<PartContent>(content)?;
     let (module, template) = (ModuleId(job.target_id), ServiceTemplateId(job.template_id));
     let granted = context.access.require::<right::EditServiceInstance>(job.business_id)?;
     let mut journal = Journal::default();

@@ -15,7 +15,7 @@ use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault};
 use rollcall_domain::id::{BusinessId, ModuleId, ServiceTemplateId, SetId, SetTemplateId};
 use rollcall_domain::job::JobKind;
-use rollcall_domain::json::{Decoder, FieldPath, Json, JsonWriter, Limits, Object, Schema, parse};
+use rollcall_domain::json::{FieldPath, Json, JsonWriter, Object, Schema};
 use rollcall_domain::set_template::{ModuleDifference, SetDifference, Step};
 use rollcall_domain::{module, record, wire_input};
 use rollcall_store::event::EventKind;
@@ -60,14 +60,6 @@ wire_input! {
         pub is_set: bool = "is_sync_set",
         /// The module.
         pub module: Option<PartModule> = "module_diff",
-    }
-}
-
-impl PartContent {
-    fn read(json: &str) -> Result<Self, StoreError> {
-        let tree = parse(json.as_bytes(), Limits::default()).ok();
-        let content = tree.and_then(|tree| Decoder::decode(tree, false).ok());
-        content.ok_or_else(|| StoreError::Unreadable("the content of a part of a job".into()))
     }
 }
 
@@ -231,7 +223,7 @@ impl Serve for SynchronizeSets {
 
 /// Does one part of a job in its transaction.
 pub(crate) fn do_part(context: &Context, tx: &mut dyn Tx, job: &Job, content: &str) -> Result<(), OpError> {
-    let content = PartContent::read(content)?;
+    let content = job::read_content::<PartContent>(content)?;
     let granted = context.access.require::<right::EditTopology>(job.business_id)?;
     let template = SetTemplateId(job.template_id);
     store::lock_shared(tx, template)?;
