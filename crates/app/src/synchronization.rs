@@ -19,7 +19,7 @@ use rollcall_domain::id::{
 use rollcall_domain::job::{JobKind, ShownStatus, hosts_a_part, shown};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Object, Schema};
 use rollcall_domain::model::Model;
-use rollcall_domain::process::{NewProcess, Placement, ProcessKeys, UpdateStamp};
+use rollcall_domain::process::{NewProcess, Placement, UpdateStamp};
 use rollcall_domain::service_instance::{NewServiceInstance, whole_document};
 use rollcall_domain::synchronization::{FoundProcess, Plan, Planner};
 use rollcall_domain::template_attribute::TemplateAttribute;
@@ -153,8 +153,8 @@ impl SynchronizeModules {
             for hosts in portions.remove(&module.row.id).unwrap_or_default() {
                 let hosts: Vec<_> = hosts.into_iter().map(HostId).collect();
                 let found = Found::look(tx, business, (module.row.id, template), &hosts)?;
-                let plan = found.plan(context, &time)?;
-                found.show(context, &plan, &mut shown)?;
+                let plan = found.plan(context, tx, &time)?;
+                found.show(context, tx, &plan, &mut shown)?;
             }
         }
         Ok(shown.changes.finish())
@@ -200,7 +200,7 @@ pub(crate) fn do_part(context: &Context, tx: &mut dyn Tx, job: &Job, content: &s
         let hosts: Vec<_> = content.host_ids.into_iter().map(HostId).collect();
         let found = Found::lock(tx, job.business_id, (module, template), &hosts)?;
         let time = context.time_text();
-        let plan = found.plan(context, &time)?;
+        let plan = found.plan(context, tx, &time)?;
         found.carry_out(&granted, context, tx, &plan, &mut journal)?;
     }
     Ok(journal.write(context, tx)?)
@@ -273,16 +273,6 @@ impl Shown {
     }
 }
 
-/// A process as it is stored.
-struct StoredText {
-    id: ProcessId,
-    service_instance_id: ServiceInstanceId,
-    process_template_id: ProcessTemplateId,
-    keys: ProcessKeys,
-    fixed_fields: String,
-    extra_fields: String,
-}
-
 /// What a synchronization of a module on some hosts has to know.
 struct Found {
     business: BusinessId,
@@ -291,7 +281,6 @@ struct Found {
     /// Those of the hosts that are in the module.
     hosts: HashMap<HostId, HostAddresses>,
     instances: Vec<LockedInstance>,
-    processes: Vec<StoredText>,
 }
 
 impl Found {
@@ -336,38 +325,42 @@ impl Found {
     ) -> Result<Self, OpError> {
         let inside = rollcall_store::host::in_module(tx, module, hosts)?;
         let hosts = rollcall_store::host::addresses(tx, &inside)?;
-        let ids: Vec<_> = instances.iter().map(|instance| instance.id).collect();
-        let mut processes = Vec::new();
-        rollcall_store::process::each_with_keys(tx, business, &ids, &mut |row, keys| {
-            processes.push(StoredText {
-                id: row.id,
-                service_instance_id: row.service_instance_id,
-                process_template_id: ProcessTemplateId(row.process_template_id),
-                keys,
-                fixed_fields: row.fixed_fields.to_owned(),
-                extra_fields: row.extra_fields.to_owned(),
-            });
-        })?;
-        Ok(Self { business, module, blueprint, hosts, instances, processes })
+        Ok(Self { business, module, blueprint, hosts, instances })
     }
 
-    /// Decides, and changes nothing.
-    fn plan(&self, context: &Context, time: &str) -> Result<Plan, OpError> {
+    /// Decides, and changes nothing. The processes are looked at one by one, as they are read.
+    fn plan(&self, context: &Context, tx: &mut dyn Tx, time: &str) -> Result<Plan, OpError> {
         let stamp = UpdateStamp { time, user: &context.caller.user };
         let instances = self.instances.iter().map(|instance| (instance.id, instance.host_id));
         let mut planner = Planner::new(&self.blueprint.templates, instances, &self.hosts, stamp);
-        for process in &self.processes {
-            let seen = planner.see(FoundProcess {
-                id: process.id,
-                service_instance_id: process.service_instance_id,
-                process_template_id: process.process_template_id,
-                keys: process.keys.clone(),
-                fixed_fields: &process.fixed_fields,
-                extra_fields: &process.extra_fields,
-            });
-            seen.ok_or_else(|| StoreError::Unreadable(format!("process {}", process.id)))?;
+        let ids: Vec<_> = self.instances.iter().map(|instance| instance.id).collect();
+        let mut unreadable = None;
+        // Without templates all of them go, whatever they are.
+        if !self.blueprint.templates.is_empty() {
+            rollcall_store::process::each_of_instances(tx, self.business, &ids, &mut |row| {
+                let seen = planner.see(FoundProcess {
+                    id: row.id,
+                    service_instance_id: row.service_instance_id,
+                    process_template_id: ProcessTemplateId(row.process_template_id),
+                    fixed_fields: row.fixed_fields,
+                    extra_fields: row.extra_fields,
+                });
+                if seen.is_none() {
+                    unreadable = Some(row.id);
+                }
+            })?;
         }
-        planner.finish().map_err(process::failure)
+        if let Some(id) = unreadable {
+            return Err(StoreError::Unreadable(format!("process {id}")).into());
+        }
+        let plan = planner.finish();
+        let with_other_keys = plan.with_other_keys();
+        if !with_other_keys.is_empty() {
+            let held = rollcall_store::process::keys_of_instances(tx, self.business, &with_other_keys)?;
+            let held = held.into_iter().map(|held| (held.service_instance_id, held.id, held.keys));
+            Failure::check(plan.find_clashes(&self.blueprint.templates, held))?;
+        }
+        Ok(plan)
     }
 
     fn host(&self, id: HostId) -> &HostAddresses {
@@ -409,12 +402,17 @@ impl Found {
     }
 
     /// Tells what was decided.
-    fn show(&self, context: &Context, plan: &Plan, shown: &mut Shown) -> Result<(), OpError> {
+    fn show(&self, context: &Context, tx: &mut dyn Tx, plan: &Plan, shown: &mut Shown) -> Result<(), OpError> {
         let (process, instance) = (EventKind::Process, EventKind::ServiceInstance);
         let ended: HashSet<_> = plan.ended.iter().copied().collect();
-        for gone in self.processes.iter().filter(|process| ended.contains(&process.service_instance_id)) {
-            let document = format!("{{{},{}}}", gone.fixed_fields, gone.extra_fields);
-            shown.changes.push(process, self.business, gone.id.get(), (Some(&document), None))?;
+        if !plan.ended.is_empty() {
+            let mut gone = Vec::new();
+            rollcall_store::process::each_of_instances(tx, self.business, &plan.ended, &mut |row| {
+                gone.push((row.id, format!("{{{},{}}}", row.fixed_fields, row.extra_fields)));
+            })?;
+            for (id, document) in gone {
+                shown.changes.push(process, self.business, id.get(), (Some(&document), None))?;
+            }
         }
         for gone in self.instances.iter().filter(|instance| ended.contains(&instance.id)) {
             let document = whole_document(&gone.document, gone.labels.as_deref());

@@ -9,24 +9,17 @@ use crate::process::{self, NewProcess, ProcessKeys, StoredProcess, UpdateStamp};
 use crate::process_template::{Pattern, ProcessTemplate, adopt};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// A stored process of an instance that follows the template.
-#[derive(Debug, Clone)]
+/// A stored process of an instance that follows the template, borrowed from the row it is read from.
+#[derive(Debug, Clone, Copy)]
 pub struct FoundProcess<'a> {
     pub id: ProcessId,
     pub service_instance_id: ServiceInstanceId,
     /// 0, or that of a template that is gone: its template is gone.
     pub process_template_id: ProcessTemplateId,
-    pub keys: ProcessKeys,
     /// Members of the fixed fields, without braces.
     pub fixed_fields: &'a str,
     /// Members of the rest, without braces.
     pub extra_fields: &'a str,
-}
-
-impl FoundProcess<'_> {
-    fn document(&self) -> String {
-        format!("{{{},{}}}", self.fixed_fields, self.extra_fields)
-    }
 }
 
 /// A process whose template is gone.
@@ -67,6 +60,29 @@ impl InstancePlan {
     pub fn is_empty(&self) -> bool {
         self.gone.is_empty() && self.changed.is_empty() && self.missing.is_empty()
     }
+
+    /// Processes that change keep the cause of a duplicate, those that would be made have one of their own.
+    fn find_clashes(&self, held: Vec<(ProcessId, ProcessKeys)>, templates: &[ProcessKeys], faults: &mut Vec<Fault>) {
+        let moving: HashSet<_> =
+            self.changed.iter().map(|changed| changed.id).chain(self.gone.iter().map(|gone| gone.id)).collect();
+        let staying = held.into_iter().filter(|(id, _)| !moving.contains(id));
+        let staying: Vec<_> = staying.map(|(_, keys)| keys).collect();
+        let changed = self.changed.iter().map(|changed| &changed.after.keys);
+        let made = self.missing.iter().map(|place| &templates[*place]);
+        let wanted: Vec<_> = changed.chain(made).collect();
+        let at = |i: usize| FieldPath::of("processes").index(i);
+        let mut clashes = Vec::new();
+        process::find_clashes(&staying, &wanted, |i, _| at(i), &mut clashes);
+        faults.extend(clashes.into_iter().map(|clash| {
+            let is_made = (self.changed.len()..wanted.len()).any(|i| clash.path == at(i));
+            let cause = if is_made { Cause::NotSynchronized } else { clash.cause };
+            let value = match clash.reason {
+                Some(Reason::Taken { value } | Reason::TakenInRequest { value, .. }) => value,
+                _ => quoted(clash.name.as_deref().unwrap_or_default()),
+            };
+            Fault::new(cause, "").named(format!("service_instance_id {}", self.id)).because(Reason::Taken { value })
+        }));
+    }
 }
 
 /// The whole decision.
@@ -85,14 +101,40 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.new_hosts.is_empty() && self.ended.is_empty() && self.instances.is_empty()
     }
+
+    /// The instances in which something unique becomes another: for [`Self::find_clashes`].
+    pub fn with_other_keys(&self) -> Vec<ServiceInstanceId> {
+        let changes = |plan: &&InstancePlan| {
+            !plan.missing.is_empty() || plan.changed.iter().any(|changed| changed.keys != changed.after.keys)
+        };
+        self.instances.iter().filter(changes).map(|plan| plan.id).collect()
+    }
+
+    /// Which processes would clash: an unlocked start parameter may have become that of another template of the same program. `held`: what
+    /// the processes of those instances hold until now.
+    pub fn find_clashes(
+        &self,
+        templates: &[ProcessTemplate],
+        held: impl IntoIterator<Item = (ServiceInstanceId, ProcessId, ProcessKeys)>,
+    ) -> Vec<Fault> {
+        let mut by_instance: HashMap<ServiceInstanceId, Vec<(ProcessId, ProcessKeys)>> = HashMap::new();
+        for (instance, id, keys) in held {
+            by_instance.entry(instance).or_default().push((id, keys));
+        }
+        let keys: Vec<_> = templates.iter().map(|template| template.property.keys()).collect();
+        let mut faults = Vec::new();
+        for plan in &self.instances {
+            let Some(held) = by_instance.remove(&plan.id) else { continue };
+            plan.find_clashes(held, &keys, &mut faults);
+        }
+        faults
+    }
 }
 
 /// An instance while its processes are looked at.
 struct Seen {
     plan: InstancePlan,
     has: HashSet<ProcessTemplateId>,
-    /// What the processes that stay as they are hold of the unique rules.
-    kept: Vec<ProcessKeys>,
 }
 
 /// Decides while it is shown the processes.
@@ -117,7 +159,7 @@ impl<'a> Planner<'a> {
             templates.iter().map(|template| (template.id, (template.property.pattern(), template))).collect();
         let seen = instances.into_iter().map(|(id, host_id)| {
             let plan = InstancePlan { id, host_id, gone: Vec::new(), changed: Vec::new(), missing: Vec::new() };
-            (id, Seen { plan, has: HashSet::new(), kept: Vec::new() })
+            (id, Seen { plan, has: HashSet::new() })
         });
         Self { templates, patterns, hosts, stamp, seen: seen.collect() }
     }
@@ -125,70 +167,48 @@ impl<'a> Planner<'a> {
     /// Looks at one more process. `None` when its text is not one that this program stores.
     pub fn see(&mut self, found: FoundProcess<'_>) -> Option<()> {
         let Some(seen) = self.seen.get_mut(&found.service_instance_id) else { return Some(()) };
+        let read = || StoredProcess::read(found.id, found.fixed_fields, found.extra_fields);
         let Some((pattern, template)) = self.patterns.get(&found.process_template_id) else {
-            let document = found.document();
-            seen.plan.gone.push(Gone { id: found.id, name: found.keys.name, document });
+            let stored = read()?;
+            let document = stored.document().to_owned();
+            seen.plan.gone.push(Gone { id: found.id, name: stored.keys.name, document });
             return Some(());
         };
         seen.has.insert(found.process_template_id);
         let host = self.hosts.get(&seen.plan.host_id).unwrap_or(&NO_ADDRESSES);
         if pattern.is_followed(found.fixed_fields, host)? {
-            seen.kept.push(found.keys);
             return Some(());
         }
-        let stored = StoredProcess::read(found.id, found.fixed_fields, found.extra_fields)?;
+        let stored = read()?;
         let differences = template.property.differences(&stored, host);
         let fields: Object = differences.iter().map(|found| (found.field.to_owned(), found.becomes.clone())).collect();
         seen.plan.changed.push(Changed {
             id: found.id,
-            before: found.document(),
+            before: stored.document().to_owned(),
             after: adopt(&stored, &differences, self.stamp),
             fields: Json::Object(fields).to_string(),
-            keys: found.keys,
+            keys: stored.keys,
         });
         Some(())
     }
 
-    /// The decision, once all processes were shown, or which of them would clash: an unlocked start parameter may have become that of
-    /// another template of the same program.
-    pub fn finish(self) -> Result<Plan, Vec<Fault>> {
-        let with_instance: HashSet<_> = self.seen.values().map(|seen| seen.plan.host_id).collect();
+    /// The decision, once all processes were shown.
+    pub fn finish(self) -> Plan {
         if self.templates.is_empty() {
             let ended = self.seen.into_keys().collect();
-            return Ok(Plan { new_hosts: Vec::new(), ended, instances: Vec::new() });
+            return Plan { new_hosts: Vec::new(), ended, instances: Vec::new() };
         }
+        let with_instance: HashSet<_> = self.seen.values().map(|seen| seen.plan.host_id).collect();
         let mut new_hosts: Vec<_> = self.hosts.keys().copied().filter(|host| !with_instance.contains(host)).collect();
         new_hosts.sort_unstable();
-        let keys: Vec<_> = self.templates.iter().map(|template| template.property.keys()).collect();
-        let (mut instances, mut faults) = (Vec::new(), Vec::new());
+        let mut instances = Vec::new();
         for mut seen in self.seen.into_values() {
             let lacks = self.templates.iter().enumerate().filter(|(_, template)| !seen.has.contains(&template.id));
             seen.plan.missing = lacks.map(|(place, _)| place).collect();
-            if seen.plan.is_empty() {
-                continue;
+            if !seen.plan.is_empty() {
+                instances.push(seen.plan);
             }
-            find_clashes(&seen, &keys, &mut faults);
-            instances.push(seen.plan);
         }
-        if faults.is_empty() { Ok(Plan { new_hosts, ended: Vec::new(), instances }) } else { Err(faults) }
+        Plan { new_hosts, ended: Vec::new(), instances }
     }
-}
-
-/// Processes that change keep the cause of a duplicate, those that would be made have one of their own.
-fn find_clashes(seen: &Seen, templates: &[ProcessKeys], faults: &mut Vec<Fault>) {
-    let changed = seen.plan.changed.iter().map(|changed| &changed.after.keys);
-    let made = seen.plan.missing.iter().map(|place| &templates[*place]);
-    let wanted: Vec<_> = changed.chain(made).collect();
-    let mut clashes = Vec::new();
-    process::find_clashes(&seen.kept, &wanted, |i, _| FieldPath::of("processes").index(i), &mut clashes);
-    faults.extend(clashes.into_iter().map(|clash| {
-        let is_made =
-            (seen.plan.changed.len()..wanted.len()).any(|i| clash.path == FieldPath::of("processes").index(i));
-        let cause = if is_made { Cause::NotSynchronized } else { clash.cause };
-        let value = match clash.reason {
-            Some(Reason::Taken { value } | Reason::TakenInRequest { value, .. }) => value,
-            _ => quoted(clash.name.as_deref().unwrap_or_default()),
-        };
-        Fault::new(cause, "").named(format!("service_instance_id {}", seen.plan.id)).because(Reason::Taken { value })
-    }));
 }

@@ -15,10 +15,6 @@ crate::statements! {
     LIST_OF_INSTANCES = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields
         FROM process WHERE business_id = $1 AND service_instance_id {in $2} ORDER BY service_instance_id, id";
     /// Served by `process_name`.
-    LIST_WITH_KEYS = "SELECT id, business_id, service_instance_id, process_template_id, host_id, fixed_fields, extra_fields,
-        name, func_name, start_param FROM process
-        WHERE business_id = $1 AND service_instance_id {in $2} ORDER BY service_instance_id, id";
-    /// Served by `process_name`.
     KEYS_OF_INSTANCE = "SELECT name, func_name, start_param FROM process
         WHERE business_id = $1 AND service_instance_id = $2";
     /// Served by the primary key.
@@ -127,20 +123,6 @@ pub fn each_of_instances(
     let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
     tx.query(LIST_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
         each(read(row)?);
-        Ok(())
-    })
-}
-
-/// Hands over every process of these instances with what it holds of the unique rules, instance by instance.
-pub fn each_with_keys(
-    tx: &mut dyn Tx,
-    business: BusinessId,
-    instances: &[ServiceInstanceId],
-    each: &mut dyn FnMut(ProcessRow<'_>, ProcessKeys),
-) -> Result<(), StoreError> {
-    let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
-    tx.query(LIST_WITH_KEYS, &[business.get().into(), Param::Ids(&ids)], &mut |row| {
-        each(read(row)?, read_keys(row, 7)?);
         Ok(())
     })
 }
