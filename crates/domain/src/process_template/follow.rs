@@ -4,7 +4,7 @@
 
 use super::{Property, plain_fields};
 use crate::bind_info::{
-    self, BindRow, Cells, HostAddresses, NEEDED_CELLS, ROW_ID, SentRow, row_text, stored_cells, unusable,
+    self, BindRow, Cells, HostAddress, HostAddresses, NEEDED_CELLS, ROW_ID, SentRow, row_text, stored_cells, unusable,
 };
 use crate::fault::{Fault, Reason};
 use crate::json::{Json, JsonWriter, Limits, parse};
@@ -31,8 +31,8 @@ pub struct Pattern<'a> {
     /// What is locked, by the places of the fields, as JSON text.
     locked: Vec<(usize, String)>,
     bind: usize,
-    /// The rows of a new process.
-    rows: Vec<BindRow>,
+    /// The text of the rows of a new process: pieces, and behind each the address of the host that stands there.
+    rows: Vec<(String, Option<HostAddress>)>,
 }
 
 impl Pattern<'_> {
@@ -46,13 +46,20 @@ impl Pattern<'_> {
         if self.property.bind.rows.is_empty() {
             return Some(matches!(rows, "null" | "[]"));
         }
-        let mut fresh = JsonWriter::with_capacity(rows.len());
-        bind_info::write_rows(&mut fresh, Some(&self.rows), host);
-        if rows == fresh.finish() {
+        if self.are_fresh(rows, host) {
             return Some(true);
         }
         let rows = parse(rows.as_bytes(), Limits::default()).ok()?;
         Some(self.property.other_rows(&rows, host).is_none())
+    }
+
+    /// Whether the rows are those of a new process, to the letter. Addresses need no escape.
+    fn are_fresh(&self, rows: &str, host: &HostAddresses) -> bool {
+        let rest = self.rows.iter().try_fold(rows, |rest, (piece, address)| {
+            let rest = rest.strip_prefix(piece.as_str())?;
+            address.map_or(Some(rest), |address| rest.strip_prefix(host.first(address)))
+        });
+        rest == Some("")
     }
 }
 
@@ -61,7 +68,33 @@ impl Property {
     pub fn pattern(&self) -> Pattern<'_> {
         let locked = plain_fields().filter(|(place, _, _)| self.settings[*place].is_locked());
         let locked = locked.map(|(place, _, _)| (place, self.settings[place].value.to_string())).collect();
-        Pattern { property: self, locked, bind: place_of(super::bind::FIELD), rows: self.fresh_rows() }
+        Pattern { property: self, locked, bind: place_of(super::bind::FIELD), rows: self.pieces() }
+    }
+
+    /// See [`Pattern::rows`].
+    fn pieces(&self) -> Vec<(String, Option<HostAddress>)> {
+        // Stands where an address will, and is no address.
+        const MARKS: [(&str, HostAddress); 4] = [
+            ("<inner 4>", HostAddress::InnerV4),
+            ("<outer 4>", HostAddress::OuterV4),
+            ("<inner 6>", HostAddress::InnerV6),
+            ("<outer 6>", HostAddress::OuterV6),
+        ];
+        let [inner_v4, outer_v4, inner_v6, outer_v6] = MARKS.map(|(mark, _)| mark.to_owned());
+        let marked = HostAddresses { inner_v4, outer_v4, inner_v6, outer_v6 };
+        let mut text = JsonWriter::with_capacity(256);
+        bind_info::write_rows(&mut text, Some(&self.fresh_rows()), &marked);
+        let text = text.finish();
+        let (mut rest, mut pieces) = (text.as_str(), Vec::new());
+        loop {
+            let marks = MARKS.iter().filter_map(|(mark, address)| Some((rest.find(mark)?, mark, *address)));
+            let Some((at, mark, address)) = marks.min_by_key(|(at, ..)| *at) else {
+                pieces.push((rest.to_owned(), None));
+                return pieces;
+            };
+            pieces.push((rest[..at].to_owned(), Some(address)));
+            rest = &rest[at + mark.len()..];
+        }
     }
 
     /// The rows of a new process, whose addresses are still the host's to say.
