@@ -392,7 +392,7 @@ pub(crate) fn row_text(cells: &Cells) -> String {
     let mut out = JsonWriter::with_capacity(96);
     out.raw("{");
     for (cell, value) in CELLS.iter().zip(cells) {
-        out.key(cell).value(value);
+        out.field(cell).value(value);
     }
     out.raw("}");
     out.finish()

@@ -285,7 +285,7 @@ impl ProcessDraft {
         let mut fixed = JsonWriter::with_capacity(768);
         let mut values = self.values.iter();
         for (place, (field, kind)) in FIELDS.iter().enumerate() {
-            fixed.key(field);
+            fixed.field(field);
             match *field {
                 "bk_process_id" => fixed.int(id.get()),
                 "bk_biz_id" => fixed.int(at.business_id.get()),
@@ -309,10 +309,10 @@ impl ProcessDraft {
             };
         }
         let mut extra = JsonWriter::with_capacity(192);
-        extra.key("bk_created_at").text(at.time).key("bk_created_by").text(at.user);
-        extra.key("bk_updated_at").text(at.time).key("bk_updated_by").raw("null");
+        extra.field("bk_created_at").text(at.time).field("bk_created_by").text(at.user);
+        extra.field("bk_updated_at").text(at.time).field("bk_updated_by").raw("null");
         for (field, value) in &self.kept {
-            extra.key(field).value(value);
+            extra.field(field).value(value);
         }
         NewProcess { id, keys: self.keys.clone(), fixed_fields: fixed.finish(), extra_fields: extra.finish() }
     }

@@ -125,7 +125,7 @@ impl StoredProcess {
         let mut fixed = JsonWriter::with_capacity(768);
         let mut write_rows = Some(write_rows);
         for (place, (field, kind)) in FIELDS.iter().enumerate() {
-            fixed.key(field);
+            fixed.field(field);
             let value = match kind {
                 Kind::Server if *field == "last_time" => {
                     fixed.text(stamp.time);
@@ -155,7 +155,7 @@ impl StoredProcess {
         }
         let mut extra = JsonWriter::with_capacity(192);
         for (i, (name, _)) in STAMPS.iter().enumerate() {
-            extra.key(name);
+            extra.field(name);
             match *name {
                 "bk_updated_at" => extra.text(stamp.time),
                 "bk_updated_by" => extra.text(stamp.user),
@@ -204,7 +204,7 @@ impl ProcessUpdate {
         for (place, (field, kind)) in FIELDS.iter().enumerate() {
             let sent = record.get_ignoring_case(field).map(|(_, value)| value);
             if let Some(value) = sent {
-                all_sent.key(field).value(value);
+                all_sent.field(field).value(value);
             }
             match (kind, sent) {
                 (Kind::Server, Some(value)) => {
@@ -238,7 +238,7 @@ impl ProcessUpdate {
         }
         for (place, (field, kind)) in KEPT.into_iter().enumerate() {
             let Some((_, value)) = record.get_ignoring_case(field) else { continue };
-            all_sent.key(field).value(value);
+            all_sent.field(field).value(value);
             match read_value(kind, Some(value)) {
                 Ok(value) => update.kept[place] = Some(value),
                 // The original does not know the field and so has no type for it.
