@@ -61,8 +61,8 @@ impl Serve for CompareModule {
         let template = ServiceTemplateId(self.template_id);
         let templates = rollcall_store::process_template::list(tx, &[template])?;
         let attributes = rollcall_store::template_attribute::list_many(tx, business, &[template])?;
-        let by_module = HashMap::from([(module.row.id, template)]);
-        let by_template = HashMap::from([(template, Patterns::new(&templates))]);
+        let by_module = BTreeMap::from([(module.row.id, template)]);
+        let by_template = BTreeMap::from([(template, Patterns::new(&templates))]);
         let tallies = compare(tx, business, &by_module, &by_template)?;
         let tally = tallies.get(&module.row.id).cloned().unwrap_or_default();
 
@@ -114,12 +114,11 @@ fn value_in<'a>(document: &'a Object, held: &TemplateAttribute) -> Option<&'a Js
 fn compare(
     tx: &mut dyn Tx,
     business: BusinessId,
-    by_module: &HashMap<ModuleId, ServiceTemplateId>,
-    by_template: &HashMap<ServiceTemplateId, Patterns<'_>>,
-) -> Result<HashMap<ModuleId, Tally>, StoreError> {
-    let modules: BTreeSet<_> = by_module.keys().copied().collect();
-    let modules: Vec<_> = modules.into_iter().collect();
-    let mut tallies: HashMap<ModuleId, Tally> = modules.iter().map(|module| (*module, Tally::default())).collect();
+    by_module: &BTreeMap<ModuleId, ServiceTemplateId>,
+    by_template: &BTreeMap<ServiceTemplateId, Patterns<'_>>,
+) -> Result<BTreeMap<ModuleId, Tally>, StoreError> {
+    let modules: Vec<_> = by_module.keys().copied().collect();
+    let mut tallies: BTreeMap<ModuleId, Tally> = modules.iter().map(|module| (*module, Tally::default())).collect();
     for (module, count) in rollcall_store::service_instance::count_bound(tx, business, &modules)? {
         tallies.entry(module).or_default().instances = count;
     }
@@ -473,7 +472,7 @@ pub(crate) fn needs(
     business: BusinessId,
     modules: &[WholeModule],
 ) -> Result<HashSet<ModuleId>, OpError> {
-    let by_module: HashMap<_, _> =
+    let by_module: BTreeMap<_, _> =
         modules.iter().map(|module| (module.row.id, ServiceTemplateId(module.row.service_template_id))).collect();
     let ids: BTreeSet<_> = by_module.values().copied().collect();
     let ids: Vec<_> = ids.into_iter().collect();
@@ -489,7 +488,7 @@ pub(crate) fn needs(
         attributes.entry(template).or_default().push(held);
     }
     let of = |template: &ServiceTemplateId| templates.get(template).map_or(&[][..], Vec::as_slice);
-    let by_template: HashMap<_, _> = ids.iter().map(|template| (*template, Patterns::new(of(template)))).collect();
+    let by_template: BTreeMap<_, _> = ids.iter().map(|template| (*template, Patterns::new(of(template)))).collect();
     let tallies = compare(tx, business, &by_module, &by_template)?;
     let mut needs = HashSet::new();
     for module in modules {

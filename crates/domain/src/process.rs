@@ -207,11 +207,11 @@ fn find_values<const N: usize>(members: &str, names: impl Iterator<Item = &'stat
     Some(found)
 }
 
-/// The values of the fixed fields of a stored process as they stand in its text, by their places in [`FIELDS`].
-pub(crate) fn raw_values(fixed_fields: &str) -> Option<[&str; FIELDS.len()]> {
+/// Where the values of the fixed fields of a stored process stand in its text, by their places in [`FIELDS`].
+pub(crate) fn find_fixed_values(fixed_fields: &str) -> Option<[Range<usize>; FIELDS.len()]> {
     let found: [_; FIELDS.len()] = find_values(fixed_fields, FIELDS.iter().map(|(field, _)| *field))?;
     let is_all = found.last().is_some_and(|last| last.end == fixed_fields.len());
-    is_all.then(|| found.map(|value| &fixed_fields[value]))
+    is_all.then_some(found)
 }
 
 /// Where the JSON value ends that a text begins with.
@@ -226,14 +226,14 @@ fn value_end(text: &[u8]) -> usize {
 
 /// As [`value_end`], of a text in quotes.
 fn text_end(text: &[u8]) -> usize {
-    let mut is_escaped = false;
-    for (i, byte) in text.iter().enumerate().skip(1) {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return i + 1,
-            _ => {}
+    let mut at = 1;
+    while let Some(found) = text.get(at..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))) {
+        at += found;
+        if text[at] == b'"' {
+            return at + 1;
         }
+        // What is behind a backslash belongs to it.
+        at += 2;
     }
     text.len()
 }

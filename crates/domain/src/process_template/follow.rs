@@ -9,7 +9,8 @@ use crate::bind_info::{
 use crate::fault::{Fault, Reason};
 use crate::json::{Json, JsonWriter, Limits, parse};
 use crate::process::{
-    FIELDS, Kind, NewProcess, ProcessDraft, ProcessUpdate, SentBind, StoredProcess, UpdateStamp, place_of, raw_values,
+    FIELDS, Kind, NewProcess, ProcessDraft, ProcessUpdate, SentBind, StoredProcess, UpdateStamp, find_fixed_values,
+    place_of,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -38,11 +39,12 @@ pub struct Pattern<'a> {
 impl Pattern<'_> {
     /// Whether a process follows its template: the same as that it has no [`Difference`], told from its stored text.
     pub fn is_followed(&self, fixed_fields: &str, host: &HostAddresses) -> Option<bool> {
-        let values = raw_values(fixed_fields)?;
-        if self.locked.iter().any(|(place, text)| values[*place] != text) {
+        let values = find_fixed_values(fixed_fields)?;
+        let value = |place: usize| &fixed_fields[values[place].clone()];
+        if self.locked.iter().any(|(place, text)| value(*place) != text) {
             return Some(false);
         }
-        let rows = values[self.bind];
+        let rows = value(self.bind);
         if self.property.bind.rows.is_empty() {
             return Some(matches!(rows, "null" | "[]"));
         }
