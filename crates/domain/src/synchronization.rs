@@ -97,11 +97,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether everything stays as it is.
-    pub fn is_empty(&self) -> bool {
-        self.new_hosts.is_empty() && self.ended.is_empty() && self.instances.is_empty()
-    }
-
     /// The instances in which something unique becomes another: for [`Self::find_clashes`].
     pub fn with_other_keys(&self) -> Vec<ServiceInstanceId> {
         let changes = |plan: &&InstancePlan| {
