@@ -9,10 +9,11 @@ use crate::figures::{Budget, Report, median};
 use crate::load::{Client, Round, Until, request};
 use crate::recording::Asked;
 use crate::server::{Kind, Running};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rollcall_app::calls::object;
 use rollcall_domain::json::Json;
 use rusqlite::Connection;
+use rusqlite::types::Value;
 use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -254,22 +255,40 @@ fn update_body(home: Home, processes: &[i64], description: &str) -> String {
     Json::Object(object(body)).to_string()
 }
 
+/// The fixed fields of the processes of a recorded update, with another description than the recorded one.
+fn redescribed(asked: &[Asked], recorded: &str, description: &str) -> anyhow::Result<Arc<[String]>> {
+    let update =
+        asked.iter().find(|asked| asked.sql.starts_with("UPDATE process ")).context("processes are updated")?;
+    let texts = update.rows.iter().map(|row| match row.get(5) {
+        Some(Value::Text(text)) if text.contains(recorded) => Ok(text.replacen(recorded, description, 1)),
+        other => bail!("{other:?} instead of fields with a description"),
+    });
+    texts.collect()
+}
+
 /// Processes with another description, 100 a call, against one durable transaction per 100.
 pub fn update(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let calls = if plan.quick { 40 } else { 100 };
     let file = plan.folder.join("update.sqlite");
-    let (home, processes, asked) = filled(&file, calls + 1, "update_process_instance", |home, processes| {
-        update_body(home, processes, "recorded")
-    })?;
-    let mut number = 0;
+    let recorded = "recorded";
+    let (home, processes, asked) =
+        filled(&file, calls + 1, "update_process_instance", |home, processes| update_body(home, processes, recorded))?;
+    // A description for each round and number of connections.
+    let descriptions: Vec<_> =
+        (0..CONNECTIONS.len() * (plan.rounds + 1)).map(|number| format!("update {number}")).collect();
+    let described = descriptions.into_iter().map(|description| {
+        let fixed_fields = redescribed(&asked, recorded, &description)?;
+        Ok((description, fixed_fields))
+    });
+    let mut described = described.collect::<anyhow::Result<Vec<_>>>()?.into_iter();
     report.title("update_process_instance, 100 a call, native door, to a loop with one durable transaction per 100");
     Pair::new(file, asked)?.rounds(plan, report, "update", |_| {
-        number += 1;
-        let description = format!("update {number}");
+        let (description, fixed_fields) = described.next().unwrap_or_default();
         let request = |processes: &Vec<i64>| {
             request("PUT", "/update/proc/process_instance", &update_body(home, processes, &description))
         };
-        (processes.iter().map(request).collect(), processes.iter().map(|ids| Updated(ids)).collect())
+        let updated = |processes| Updated { processes, fixed_fields: fixed_fields.clone() };
+        (processes.iter().map(request).collect(), processes.iter().map(|ids| updated(ids)).collect())
     })
 }
 

@@ -5,6 +5,7 @@ use crate::recording::{Asked, list};
 use anyhow::ensure;
 use rusqlite::{Connection, Statement};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -35,11 +36,16 @@ impl Call for Place {
 
 /// The processes of update_process_instance, as many as were recorded and in the same order.
 #[derive(Clone)]
-pub struct Updated<'a>(pub &'a [i64]);
+pub struct Updated<'a> {
+    pub processes: &'a [i64],
+    /// What they are to hold. It has to be new: SQLite leaves a page alone when a row on it is written as it was.
+    pub fixed_fields: Arc<[String]>,
+}
 
 impl Call for Updated<'_> {
     fn bind(&self, statement: &mut Statement<'_>, row: usize, _: i64) -> rusqlite::Result<()> {
-        statement.raw_bind_parameter(2, self.0[row])
+        statement.raw_bind_parameter(2, self.processes[row])?;
+        statement.raw_bind_parameter(6, &self.fixed_fields[row])
     }
 }
 
