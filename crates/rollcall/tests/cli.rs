@@ -119,11 +119,20 @@ impl Running {
 
     /// The body of the answer to a request at the ESB door.
     fn call(&self, operation: &str, body: &Value) -> Value {
+        self.ask(&format!("POST /api/c/compapi/v2/cc/{operation}/"), "", body)
+    }
+
+    /// As [`Self::call`], at the native door of a demo.
+    fn call_natively(&self, target: &str, body: &Value) -> Value {
+        self.ask(target, "BK_User: admin\r\n", body)
+    }
+
+    fn ask(&self, target: &str, headers: &str, body: &Value) -> Value {
         let body = body.to_string();
         let mut stream = TcpStream::connect(self.address).unwrap();
         write!(
             stream,
-            "POST /api/c/compapi/v2/cc/{operation}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "{target} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .unwrap();
@@ -361,6 +370,23 @@ fn the_demo_can_be_used_at_every_door() {
     });
     let answer = running.call("list_process_instance", &body);
     assert_eq!(answer["data"][0]["property"]["bk_process_name"], "nginx", "{answer}");
+    let synchronization = |try_only: bool| {
+        let body = serde_json::json!({
+            "bk_biz_id": demo["bk_biz_id"], "bk_module_ids": [demo["following_module_id"]],
+            "service_template_id": demo["service_template_id"], "dry_run": try_only,
+        });
+        running.call_natively("PUT /api/v3/update/proc/service_instance/sync", &body)["data"].clone()
+    };
+    let tried = synchronization(true);
+    let port = |change: &Value, state: &str| change["fields"][0][state][0]["port"].clone();
+    let ports: Vec<_> =
+        tried["changes"].as_array().unwrap().iter().map(|c| (port(c, "before"), port(c, "after"))).collect();
+    assert_eq!(ports, [("6379".into(), "6380".into()), ("6379".into(), "6380".into())], "{tried}");
+    assert_eq!(synchronization(false), Value::Null);
+    let begun = std::time::Instant::now();
+    while synchronization(true)["changes"] != serde_json::json!([]) {
+        assert!(begun.elapsed().as_secs() < 60);
+    }
     let store = std::fs::read_dir(folder.0.path()).unwrap().next().unwrap().unwrap().path();
     let store = format!("sqlite:{}", store.join("demo.sqlite").display());
     folder.run(&["check", "--store", &store]).ok();

@@ -26,6 +26,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 const APP: &str = "demo";
+/// The built-in "Default".
+const CATEGORY: i64 = 2;
 const USER: &str = "admin";
 /// The port, and how many after it are tried when it is taken.
 const PORT: u16 = 8090;
@@ -114,8 +116,9 @@ impl Running<'_> {
         let Self { url, estate, .. } = self;
         let (app, secret, token) = (self.bk_app_code, self.bk_app_secret, self.bk_token);
         let Estate { bk_biz_id: business, service_instance_id: instance, .. } = estate;
+        let (template, follower) = (estate.service_template_id, estate.following_module_id);
         output::say(format_args!(
-            r#"A demo runs at {url}. Business {business} has two sets, four modules, five hosts and their services.
+            r#"A demo runs at {url}. Business {business} has two sets, five modules, five hosts and their services.
 
   bk_app_code    {app}   (may name its user: bk_username)
   bk_app_secret  {secret}
@@ -135,6 +138,10 @@ The native door, for platform services on trusted machines (here: this one):
 
   curl -s {url}/api/v3/find/topoinst/biz/{business} -H 'BK_User: {USER}' -H 'HTTP_BLUEKING_SUPPLIER_ID: 0' -d '{{}}'
 
+Module {follower} follows service template {template}, whose port has changed since. What a synchronization would change, and the same without dry_run to do it:
+
+  curl -s -X PUT {url}/api/v3/update/proc/service_instance/sync -H 'BK_User: {USER}' -d '{{"bk_biz_id":{business},"bk_module_ids":[{follower}],"service_template_id":{template},"dry_run":true}}'
+
 Ctrl-C ends the demo; nothing is kept."#
         ));
     }
@@ -146,6 +153,9 @@ struct Estate {
     bk_biz_id: i64,
     bk_module_id: i64,
     service_instance_id: i64,
+    service_template_id: i64,
+    /// A module made from that template, which has changed since.
+    following_module_id: i64,
 }
 
 /// Makes the estate, one operation after the other, as a client would.
@@ -224,7 +234,55 @@ impl<'a> Builder<'a> {
             }
         }
         let (module, instance) = first.context("create_service_instance answered no ids")?;
-        Ok(Estate { bk_biz_id: business, bk_module_id: module, service_instance_id: instance })
+        let (template, follower) = self.follow(business, set.1, &hosts[3..])?;
+        Ok(Estate {
+            bk_biz_id: business,
+            bk_module_id: module,
+            service_instance_id: instance,
+            service_template_id: template,
+            following_module_id: follower,
+        })
+    }
+
+    /// A service template, and a module in this set that follows it on these hosts; then the template changes.
+    fn follow(&self, business: i64, set: i64, hosts: &[Value]) -> Result<(i64, i64), End> {
+        let locked = |value: Value| json!({"value": value, "as_default_value": true});
+        let spec = |port: &str| {
+            let first_inner_address = "3";
+            let row = json!({"row_id": 1, "ip": locked(first_inner_address.into()), "port": locked(port.into()),
+                "protocol": locked("1".into()), "enable": locked(true.into())});
+            json!({
+                "bk_process_name": locked("redis".into()), "bk_func_name": locked("redis-server".into()),
+                "start_cmd": locked("systemctl start redis".into()), "user": locked("redis".into()),
+                // Any host may have another folder.
+                "work_path": {"value": "/data/redis"},
+                "bind_info": {"value": [row], "as_default_value": true},
+            })
+        };
+        let made = self.call(
+            "create_service_template",
+            json!({"bk_biz_id": business, "name": "redis", "service_category_id": CATEGORY}),
+        )?;
+        let template = id(&made, "id")?;
+        let made = self.call(
+            "batch_create_proc_template",
+            json!({"bk_biz_id": business, "service_template_id": template, "processes": [{"spec": spec("6379")}]}),
+        )?;
+        let process = made.get(0).and_then(Value::as_i64).context("batch_create_proc_template answered no id")?;
+        let made = self.call(
+            "create_module",
+            json!({"bk_biz_id": business, "bk_set_id": set, "bk_parent_id": set, "service_template_id": template}),
+        )?;
+        let module = id(&made, "bk_module_id")?;
+        self.call(
+            "transfer_host_module",
+            json!({"bk_biz_id": business, "bk_host_id": hosts, "bk_module_id": [module], "is_increment": true}),
+        )?;
+        self.call(
+            "update_proc_template",
+            json!({"bk_biz_id": business, "process_template_id": process, "process_property": spec("6380")}),
+        )?;
+        Ok((template, module))
     }
 
     /// Runs one operation in a transaction of its own, as the doors do.
