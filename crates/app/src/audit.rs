@@ -54,7 +54,7 @@ impl Entry<'_> {
     }
 
     fn schema(detail: Schema) -> Schema {
-        let schema = Schema::object([
+        Schema::object([
             ("id", Schema::Integer),
             ("audit_type", Schema::Text),
             ("bk_supplier_account", Schema::Text),
@@ -68,18 +68,9 @@ impl Entry<'_> {
             ("resource_id", Schema::Integer),
             ("resource_name", Schema::Text),
             ("extend_resource_name", Schema::Text),
-        ]);
-        sometimes(schema, "bk_biz_id")
+        ])
+        .sometimes("bk_biz_id")
     }
-}
-
-/// The schema of an object that may lack a field.
-fn sometimes(schema: Schema, name: &str) -> Schema {
-    let Schema::Object(mut fields) = schema else { unreachable!("an object schema") };
-    for field in fields.iter_mut().filter(|field| field.name == name) {
-        field.always = false;
-    }
-    Schema::Object(fields)
 }
 
 wire_input! {
@@ -169,7 +160,7 @@ impl Serve for FindEntries {
         let more = [("code", Schema::Text), ("rid", Schema::Text), ("user_verified", Schema::Boolean)];
         let Schema::Object(more) = Schema::object(more) else { unreachable!("an object schema") };
         fields.extend(more);
-        sometimes(sometimes(Schema::Object(fields), "code"), "rid").list()
+        Schema::Object(fields).sometimes("code").sometimes("rid").list()
     }
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {

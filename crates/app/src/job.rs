@@ -42,10 +42,7 @@ pub(crate) fn submit(
     targets: Vec<Target>,
     journal: &mut Journal,
 ) -> Result<(), OpError> {
-    let ids: Vec<_> = targets.iter().map(|target| target.id).collect();
-    let busy: HashSet<_> = store::list_unfinished(tx, kind, &ids)?.into_iter().collect();
-    let busy = targets.iter().filter(|target| busy.contains(&target.id));
-    Failure::check(busy.map(under_way).collect())?;
+    check_none_under_way(tx, kind, targets.iter().map(|target| (target.id, &target.at)))?;
     let first = sequence::take(tx, Sequence::Job, targets.len())?;
     let jobs: Vec<_> = targets
         .into_iter()
@@ -84,8 +81,17 @@ pub(crate) fn read_content<T: Decode>(json: &str) -> Result<T, StoreError> {
     content.ok_or_else(|| StoreError::Unreadable("the content of a part of a job".into()))
 }
 
-fn under_way(target: &Target) -> Fault {
-    Fault::new(Cause::JobUnderWay, target.at.clone()).named(format!("[{}]", target.id))
+/// Refuses targets that have a job which is not ended (1117008). `targets`: with where in the request they are named.
+pub(crate) fn check_none_under_way<'a>(
+    tx: &mut dyn Tx,
+    kind: JobKind,
+    targets: impl Iterator<Item = (i64, &'a FieldPath)> + Clone,
+) -> Result<(), OpError> {
+    let ids: Vec<_> = targets.clone().map(|(id, _)| id).collect();
+    let busy: HashSet<_> = store::list_unfinished(tx, kind, &ids)?.into_iter().collect();
+    let busy = targets.filter(|(id, _)| busy.contains(id));
+    let fault = |(id, at): (i64, &FieldPath)| Fault::new(Cause::JobUnderWay, at.clone()).named(format!("[{id}]"));
+    Ok(Failure::check(busy.map(fault).collect())?)
 }
 
 /// Leaves an entry and an event about what became of a job.

@@ -60,7 +60,9 @@ fn audit_names(kind: EventKind) -> (&'static str, &'static str, Option<Model>) {
         EventKind::Set => (OF_BUSINESS, "set", Some(Model::Set)),
         EventKind::Module => (OF_BUSINESS, "module", Some(Model::Module)),
         EventKind::Host | EventKind::HostModule => ("host", "host", Some(Model::Host)),
-        EventKind::Process | EventKind::ServiceInstance => (OF_BUSINESS, "service_instance", Some(Model::Process)),
+        EventKind::Process | EventKind::ProcessRelation | EventKind::ServiceInstance => {
+            (OF_BUSINESS, "service_instance", Some(Model::Process))
+        }
         EventKind::ServiceCategory => (OF_BUSINESS, "service_category", None),
         EventKind::ServiceTemplate | EventKind::ServiceTemplateAttribute => (OF_BUSINESS, "service_template", None),
         EventKind::SetTemplate | EventKind::SetTemplateAttribute => (OF_BUSINESS, "set_template", None),
@@ -175,10 +177,19 @@ impl Journal {
         });
     }
 
+    /// Writes what has gathered once that is much, so that it need not be kept in memory until the end.
+    pub(crate) fn ease(&mut self, context: &Context, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        const MUCH: usize = 1000;
+        if self.events.len() < MUCH && self.audits.len() < MUCH {
+            return Ok(());
+        }
+        std::mem::take(self).write(context, tx)
+    }
+
     /// Writes everything.
     pub(crate) fn write(mut self, context: &Context, tx: &mut dyn Tx) -> Result<(), StoreError> {
         if let Some(preview) = &context.preview {
-            preview.add(self.events);
+            preview.add(context, self.events);
             return Ok(());
         }
         for entry in &mut self.audits {

@@ -4,7 +4,7 @@ use crate::access::{Granted, Right, right};
 use crate::journal::{Change, InstanceEntry, Journal, Made};
 use crate::listing::{Listing, open_page, page_or, read_condition, read_document};
 use crate::operation::{Serve, checked, record_input};
-use crate::process_instance::{AuditedStates, audit_detail};
+use crate::process_instance::{AuditedStates, audit_detail, tell_released};
 use crate::request::business_of;
 use crate::{Context, OpError, Reply};
 use rollcall_domain::condition::Condition;
@@ -577,11 +577,13 @@ impl Serve for UnbindModule {
                 detail: audit_detail(Some(states), instance.host_id, &[]),
             });
             journal.updated(EventKind::ServiceInstance, business, instance.id.get(), before, after);
+            journal.ease(context, tx)?;
             released.push((instance.id, document));
         }
         rollcall_store::service_instance::unbind(tx, business, &released)?;
         let ids: Vec<_> = released.iter().map(|(id, _)| *id).collect();
-        rollcall_store::process::release_of_instances(tx, business, &ids)?;
+        let held = rollcall_store::process::release_of_instances(tx, business, &ids)?;
+        tell_released(context, tx, held, &mut journal)?;
         journal.write(context, tx)?;
         Ok(Reply::null())
     }

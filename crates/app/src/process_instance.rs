@@ -24,7 +24,7 @@ use rollcall_domain::process::{
 use rollcall_domain::process_template::ProcessTemplate;
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
-use rollcall_store::process::{PlacedProcess, ProcessRow};
+use rollcall_store::process::{PlacedProcess, Relation};
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::{StoreError, Tx};
 
@@ -439,7 +439,7 @@ impl Serve for ListProcesses {
         rollcall_store::process::each_of_instance(tx, business, instance_id, &mut |process| {
             out.separate().raw("{\"property\":{").raw(process.fixed_fields).raw(",").raw(process.extra_fields);
             out.raw("},\"relation\":");
-            write_relation(&mut out, &process);
+            write_relation(&mut out, process.relation());
             out.raw("}");
         })?;
         out.raw("]");
@@ -448,11 +448,33 @@ impl Serve for ListProcesses {
 }
 
 /// A process's relation as the wire shows it.
-pub(crate) fn write_relation(out: &mut JsonWriter, process: &ProcessRow<'_>) {
-    out.raw("{\"bk_biz_id\":").int(process.business_id.get());
-    out.raw(",\"bk_process_id\":").int(process.id.get());
-    out.raw(",\"service_instance_id\":").int(process.service_instance_id.get());
-    out.raw(",\"process_template_id\":").int(process.process_template_id);
-    out.raw(",\"bk_host_id\":").int(process.host_id.get());
+pub(crate) fn write_relation(out: &mut JsonWriter, relation: Relation) {
+    out.raw("{\"bk_biz_id\":").int(relation.business_id.get());
+    out.raw(",\"bk_process_id\":").int(relation.process_id.get());
+    out.raw(",\"service_instance_id\":").int(relation.service_instance_id.get());
+    out.raw(",\"process_template_id\":").int(relation.process_template_id);
+    out.raw(",\"bk_host_id\":").int(relation.host_id.get());
     out.raw(",\"bk_supplier_account\":").text(SUPPLIER_ACCOUNT).raw("}");
+}
+
+/// Leaves an event for each process that let go of its template. `held`: what they belonged to until then. There may be very many.
+pub(crate) fn tell_released(
+    context: &Context,
+    tx: &mut dyn Tx,
+    held: Vec<Relation>,
+    journal: &mut Journal,
+) -> Result<(), StoreError> {
+    let document = |relation| {
+        let mut out = JsonWriter::with_capacity(160);
+        write_relation(&mut out, relation);
+        out.finish()
+    };
+    for before in held {
+        let after = Relation { process_template_id: 0, ..before };
+        let id = before.process_id.get();
+        let states = (document(before), document(after));
+        journal.updated(EventKind::ProcessRelation, before.business_id, id, states.0, states.1);
+        journal.ease(context, tx)?;
+    }
+    Ok(())
 }

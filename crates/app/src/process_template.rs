@@ -4,6 +4,7 @@ use crate::access::{Granted, Right, right};
 use crate::journal::{Change, Journal};
 use crate::listing::Listing;
 use crate::operation::Serve;
+use crate::process_instance::tell_released;
 use crate::request::{business_of, check_count, check_most, granted_on, no_business, stated_by_number};
 use crate::template_attribute::WritesTemplates;
 use crate::{Context, OpError, Reply};
@@ -276,7 +277,7 @@ impl Serve for DeleteProcessTemplates {
         });
         Failure::check(unknown.collect())?;
         let mut journal = Journal::default();
-        delete(&granted, tx, &templates, &mut journal)?;
+        delete(&granted, context, tx, &templates, &mut journal)?;
         journal.write(context, tx)?;
         Ok(Reply::null())
     }
@@ -290,6 +291,7 @@ impl RemovesTemplates for right::DeleteServiceTemplate {}
 /// Removes templates whose service template is locked. Their processes stay, without a template.
 pub(crate) fn delete<R: RemovesTemplates>(
     granted: &Granted<R>,
+    context: &Context,
     tx: &mut dyn Tx,
     templates: &[ProcessTemplate],
     journal: &mut Journal,
@@ -298,11 +300,12 @@ pub(crate) fn delete<R: RemovesTemplates>(
         return Ok(());
     }
     let ids: Vec<_> = templates.iter().map(|template| template.id).collect();
-    store::delete(tx, granted.business(), &ids)?;
+    let released = rollcall_store::process::release_of_templates(tx, granted.business(), &ids)?;
+    store::delete(tx, &ids)?;
     for template in templates {
         tell(journal, Some(template), None);
     }
-    Ok(())
+    tell_released(context, tx, released, journal)
 }
 
 wire_input! {

@@ -567,7 +567,7 @@ impl Serve for ListInstanceDetails {
         rollcall_store::process::each_of_instances(tx, business, &ids, &mut |row| {
             let out = processes.entry(row.service_instance_id).or_default();
             out.separate().raw("{\"process\":{").raw(row.fixed_fields).raw("},\"relation\":");
-            process::write_relation(out, &row);
+            process::write_relation(out, row.relation());
             out.raw("}");
         })?;
         let mut out = open_list(count, ids.len() * 2048);

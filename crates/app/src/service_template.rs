@@ -430,7 +430,7 @@ impl Serve for DeleteTemplate {
         set_template::forget_service(&granted, tx, &listing, id, &mut journal)?;
         template_attribute::remove_all(&granted, tx, std::slice::from_ref(&template), &mut journal)?;
         let processes = rollcall_store::process_template::list(tx, &[id])?;
-        process_template::delete(&granted, tx, &processes, &mut journal)?;
+        process_template::delete(&granted, context, tx, &processes, &mut journal)?;
         store::delete(tx, id)?;
         if let Some(change) = change(Some(&template), None) {
             journal.changed(change);

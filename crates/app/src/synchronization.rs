@@ -139,11 +139,12 @@ impl SynchronizeModules {
         let ids: Vec<_> = modules.iter().map(|(id, _)| *id).collect();
         let found = rollcall_store::module::list_whole(tx, &ids)?;
         self.check_bound(business, &modules, found.iter().map(|module| &module.row))?;
+        job::check_none_under_way(tx, JobKind::ServiceTemplate, modules.iter().map(|(id, at)| (id.get(), at)))?;
         let template = ServiceTemplateId(self.template_id);
         let attributes =
             rollcall_store::template_attribute::list(tx, business, template_attribute::Owner::Service(template))?;
         let mut portions = self.portions(tx, business, &modules)?;
-        let mut shown = Shown { changes: Changes::new(context.limits.unpaged_rows), made: 0 };
+        let mut shown = Shown { changes: Changes::new(context), made: 0 };
         let time = context.time_text();
         for module in found {
             if let Some((after, _)) = with_values(context, &module, &attributes)? {
@@ -260,13 +261,13 @@ fn with_values(
 }
 
 /// What a synchronization would do, while it is told.
-struct Shown {
-    changes: Changes,
+struct Shown<'a> {
+    changes: Changes<'a>,
     /// Records that would be made, so far. Their provisional ids are below zero.
     made: i64,
 }
 
-impl Shown {
+impl Shown<'_> {
     fn next_id(&mut self) -> i64 {
         self.made += 1;
         -self.made
@@ -402,7 +403,7 @@ impl Found {
     }
 
     /// Tells what was decided.
-    fn show(&self, context: &Context, tx: &mut dyn Tx, plan: &Plan, shown: &mut Shown) -> Result<(), OpError> {
+    fn show(&self, context: &Context, tx: &mut dyn Tx, plan: &Plan, shown: &mut Shown<'_>) -> Result<(), OpError> {
         let (process, instance) = (EventKind::Process, EventKind::ServiceInstance);
         let ended: HashSet<_> = plan.ended.iter().copied().collect();
         if !plan.ended.is_empty() {
@@ -457,7 +458,7 @@ impl Found {
         context: &Context,
         (service_instance_id, host_id): (ServiceInstanceId, HostId),
         recipes: impl Iterator<Item = Recipe<'a>>,
-        shown: &mut Shown,
+        shown: &mut Shown<'_>,
     ) -> Result<(), OpError> {
         let (business_id, time) = (self.business, context.time_text());
         let (host, user) = (self.host(host_id), context.caller.user.as_str());

@@ -104,7 +104,7 @@ fn write(prepared: &mut dyn Prepared, context: &Context, tx: &mut dyn Tx) -> Res
     let reply = prepared.run(context, tx).map_err(Undone::Failed)?;
     match &context.preview {
         None => Ok(reply),
-        Some(preview) => Err(Undone::Tried(preview.reply(context.limits.unpaged_rows)?)),
+        Some(preview) => Err(Undone::Tried(preview.reply(context)?)),
     }
 }
 

@@ -9,7 +9,7 @@ mod support;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use support::{TestApp, named, on_engine};
@@ -389,11 +389,13 @@ impl<'a> World<'a> {
                 let find = |rows: &[Value]| rows.iter().find(|it| it["template_row_id"] == row["row_id"]).cloned();
                 let is = find(&stored).unwrap();
                 let was = old.and_then(|old| find(old.fields["bind_info"].as_array().map_or(&[][..], Vec::as_slice)));
-                for cell in ["port", "protocol"] {
+                for cell in ["port", "protocol", "enable"] {
                     match &was {
                         Some(was) if row[cell]["as_default_value"] != true => {
                             assert_eq!(is[cell], was[cell], "invariant 3: {cell}");
                         }
+                        // A template that says nothing makes rows that are not in use.
+                        _ if cell == "enable" && row[cell]["value"].is_null() => assert_eq!(is[cell], false),
                         _ => assert_eq!(is[cell], row[cell]["value"], "invariant 4: {cell}"),
                     }
                 }
@@ -405,7 +407,8 @@ impl<'a> World<'a> {
     fn told(&self, job: &Value) -> BTreeMap<String, usize> {
         let rows = self.app.documents(
             "SELECT '{\"request\":\"' || request_id || '\",\"kind\":' || kind || ',\"operation\":' || operation || ',\"id\":'
-                || object_id || '}' FROM event WHERE kind IN (9, 100)",
+                || object_id || ',\"before\":' || coalesce(before_state, '{}') || ',\"after\":' || coalesce(after_state, '{}')
+                || '}' FROM event WHERE kind IN (9, 100)",
         );
         let request = format!("job:{}", job["job_id"]);
         let mut counts = BTreeMap::new();
@@ -413,22 +416,48 @@ impl<'a> World<'a> {
             let resource = if row["kind"] == 9 { "process" } else { "service_instance" };
             let action =
                 ["", "create", "update", "delete"][usize::try_from(row["operation"].as_i64().unwrap()).unwrap()];
-            *counts.entry(key(resource, action, &row["id"])).or_default() += 1;
+            let (before, after) = (row["before"].as_object().unwrap(), row["after"].as_object().unwrap());
+            let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+            let value = |state: &Map<String, Value>, name| state.get(name).cloned().unwrap_or(Value::Null);
+            let fields = names.into_iter().map(|name| (name.clone(), (value(before, name), value(after, name))));
+            *counts.entry(key(resource, action, &row["id"], fields)).or_default() += 1;
         }
         counts
     }
 }
 
-/// Ids of records that would be made are provisional.
-fn key(resource: &str, action: &str, id: &Value) -> String {
-    if action == "create" { format!("{resource} {action}") } else { format!("{resource} {action} {id}") }
+/// A change to the letter, but for who made it and when. Ids of records that would be made are provisional.
+fn key(resource: &str, action: &str, id: &Value, fields: impl Iterator<Item = (String, (Value, Value))>) -> String {
+    const STAMPS: [&str; 8] = [
+        "last_time",
+        "create_time",
+        "creator",
+        "modifier",
+        "bk_created_at",
+        "bk_created_by",
+        "bk_updated_at",
+        "bk_updated_by",
+    ];
+    const IDS: [&str; 3] = ["id", "bk_process_id", "service_instance_id"];
+    let is_made = action == "create";
+    let id = if is_made { &Value::Null } else { id };
+    let fields: BTreeMap<_, _> = fields
+        .filter(|(name, (before, after))| {
+            before != after && !STAMPS.contains(&name.as_str()) && !(is_made && IDS.contains(&name.as_str()))
+        })
+        .map(|(name, (before, after))| (name, [before.to_string(), after.to_string()]))
+        .collect();
+    format!("{resource} {action} {id} {fields:?}")
 }
 
 fn shape(preview: &[Value]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for change in preview {
         let (resource, action) = (change["resource"].as_str().unwrap(), change["action"].as_str().unwrap());
-        *counts.entry(key(resource, action, &change["id"])).or_default() += 1;
+        let text = |field: &Value| field["field"].as_str().unwrap().to_owned();
+        let fields = change["fields"].as_array().unwrap();
+        let fields = fields.iter().map(|field| (text(field), (field["before"].clone(), field["after"].clone())));
+        *counts.entry(key(resource, action, &change["id"], fields)).or_default() += 1;
     }
     counts
 }

@@ -372,7 +372,7 @@ const CASES: &[Case] = &[
         json!({"bk_biz_id": following.place.business, "process_template_id": following.process_templates[0],
             "process_property": {"user": {"value": "u"}}})
     }),
-    case("delete_proc_template", "templates", [7, 9], [1, 20], |app, count| {
+    case("delete_proc_template", "templates", [8, 10], [1, 20], |app, count| {
         let following = Following::joined(app, count, 3);
         json!({"bk_biz_id": following.place.business, "process_templates": following.process_templates})
     }),
@@ -404,7 +404,7 @@ const CASES: &[Case] = &[
             following.place.processes(app).iter().map(|id| json!({"bk_process_id": id, "user": "u"})).collect();
         json!({"bk_biz_id": following.place.business, "processes": entries})
     }),
-    case("delete_template_binding_on_module", "instances", [7, 9], [1, 20], |app, count| {
+    case("delete_template_binding_on_module", "instances", [8, 10], [1, 20], |app, count| {
         let following = Following::joined(app, 2, count);
         json!({"bk_biz_id": following.place.business, "bk_module_id": following.place.module})
     }),
@@ -435,7 +435,7 @@ const CASES: &[Case] = &[
         json!({"bk_biz_id": business, "service_template_id": template,
             "bk_module_ids": modules_of(app, business, template)})
     }),
-    case("sync_service_template_to_service_instance", "a preview of instances", [10, 10], [1, 20], |app, count| {
+    case("sync_service_template_to_service_instance", "a preview of instances", [11, 11], [1, 20], |app, count| {
         let following = Following::joined(app, 2, count);
         let mut asked = following.asked();
         asked["bk_module_ids"] = json!([following.place.module]);

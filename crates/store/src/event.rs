@@ -26,8 +26,10 @@ pub enum EventKind {
     Business = 4,
     Set = 5,
     Module = 6,
-    /// A process; its relation is made and removed with it and has no event of its own.
+    /// A process. Its relation is made and removed with it and has no event of its own then.
     Process = 9,
+    /// What a process belongs to, where that changes while the process stays as it is.
+    ProcessRelation = 10,
     /// Not watched by any client of the original; kept so that every record's past can be told.
     ServiceInstance = 100,
     ServiceCategory = 110,

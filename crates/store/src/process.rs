@@ -67,8 +67,18 @@ crate::statements! {
         FROM service_instance s {index service_instance_bound}
         JOIN process p ON p.business_id = $1 AND p.service_instance_id = s.id
         WHERE s.business_id = $1 AND s.module_id = $2 AND s.service_template_id > 0";
+    /// Served by `process_process_template`.
+    LOCK_OF_TEMPLATES = "SELECT id, business_id, service_instance_id, process_template_id, host_id FROM process
+        WHERE business_id = $1 AND process_template_id > 0 AND process_template_id {in $2} ORDER BY id {for update}";
+    /// Served by `process_process_template`.
+    RELEASE_OF_TEMPLATES = "UPDATE process SET process_template_id = 0 WHERE business_id = $1 AND process_template_id > 0
+        AND process_template_id {in $2}";
     /// Served by `process_name`.
-    RELEASE_OF_INSTANCES = "UPDATE process SET process_template_id = 0 WHERE business_id = $1 AND service_instance_id {in $2}";
+    LOCK_TEMPLATED_OF_INSTANCES = "SELECT id, business_id, service_instance_id, process_template_id, host_id FROM process
+        WHERE business_id = $1 AND service_instance_id {in $2} AND process_template_id <> 0 ORDER BY id {for update}";
+    /// Served by `process_name`.
+    RELEASE_OF_INSTANCES = "UPDATE process SET process_template_id = 0
+        WHERE business_id = $1 AND service_instance_id {in $2} AND process_template_id <> 0";
     /// Served by `process_name`.
     DELETE_OF_INSTANCES = "DELETE FROM process WHERE business_id = $1 AND service_instance_id {in $2}";
 }
@@ -86,6 +96,40 @@ pub struct ProcessRow<'a> {
     pub fixed_fields: &'a str,
     /// Members of stamps and kept fields, without braces.
     pub extra_fields: &'a str,
+}
+
+/// What a process belongs to. It is told of as a record of its own (`topology` 12.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relation {
+    pub process_id: ProcessId,
+    pub business_id: BusinessId,
+    pub service_instance_id: ServiceInstanceId,
+    /// 0: made by hand.
+    pub process_template_id: i64,
+    pub host_id: HostId,
+}
+
+impl ProcessRow<'_> {
+    /// What the process belongs to.
+    pub fn relation(&self) -> Relation {
+        Relation {
+            process_id: self.id,
+            business_id: self.business_id,
+            service_instance_id: self.service_instance_id,
+            process_template_id: self.process_template_id,
+            host_id: self.host_id,
+        }
+    }
+}
+
+fn read_relation(row: &dyn Row) -> Result<Relation, StoreError> {
+    Ok(Relation {
+        process_id: ProcessId(row.int(0)?),
+        business_id: BusinessId(row.int(1)?),
+        service_instance_id: ServiceInstanceId(row.int(2)?),
+        process_template_id: row.int(3)?,
+        host_id: HostId(row.int(4)?),
+    })
 }
 
 fn read(row: &dyn Row) -> Result<ProcessRow<'_>, StoreError> {
@@ -344,14 +388,34 @@ pub fn delete(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessId]) -> Resul
     tx.execute(DELETE, &[business.get().into(), Param::Ids(&ids)])
 }
 
-/// Lets every process of these instances go of its template.
+/// Lets every process of these templates go of them; answers what they belonged to until now.
+pub fn release_of_templates(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    templates: &[ProcessTemplateId],
+) -> Result<Vec<Relation>, StoreError> {
+    let ids: Vec<_> = templates.iter().map(|id| id.get()).collect();
+    let params = [business.get().into(), Param::Ids(&ids)];
+    let held = tx.list(LOCK_OF_TEMPLATES, &params, read_relation)?;
+    if !held.is_empty() {
+        tx.execute(RELEASE_OF_TEMPLATES, &params)?;
+    }
+    Ok(held)
+}
+
+/// Lets every process of these instances go of its template; answers what those that had one belonged to until now.
 pub fn release_of_instances(
     tx: &mut dyn Tx,
     business: BusinessId,
     instances: &[ServiceInstanceId],
-) -> Result<usize, StoreError> {
+) -> Result<Vec<Relation>, StoreError> {
     let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
-    tx.execute(RELEASE_OF_INSTANCES, &[business.get().into(), Param::Ids(&ids)])
+    let params = [business.get().into(), Param::Ids(&ids)];
+    let held = tx.list(LOCK_TEMPLATED_OF_INSTANCES, &params, read_relation)?;
+    if !held.is_empty() {
+        tx.execute(RELEASE_OF_INSTANCES, &params)?;
+    }
+    Ok(held)
 }
 
 /// Removes every process of these instances.

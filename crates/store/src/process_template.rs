@@ -26,9 +26,6 @@ crate::statements! {
     MAKE_WAY = "UPDATE process_template SET name = ' ' || CAST(id AS TEXT), start_param = NULL WHERE id {in $1}";
     /// Served by the primary key.
     DELETE = "DELETE FROM process_template WHERE id {in $1}";
-    /// Served by `process_process_template`.
-    RELEASE = "UPDATE process SET process_template_id = 0 WHERE business_id = $1 AND process_template_id > 0
-        AND process_template_id {in $2}";
 }
 
 fn read(row: &dyn Row) -> Result<ProcessTemplate, StoreError> {
@@ -127,9 +124,7 @@ pub fn update(tx: &mut dyn Tx, templates: &[ProcessTemplate]) -> Result<(), Stor
     tx.execute_many(UPDATE, 8, &params)
 }
 
-/// Removes templates and leaves their processes without one.
-pub fn delete(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessTemplateId]) -> Result<(), StoreError> {
-    let ids = ids_of(ids);
-    tx.execute(RELEASE, &[business.get().into(), Param::Ids(&ids)])?;
-    tx.execute(DELETE, &[Param::Ids(&ids)]).map(|_| ())
+/// Removes templates, which no process follows any more.
+pub fn delete(tx: &mut dyn Tx, ids: &[ProcessTemplateId]) -> Result<(), StoreError> {
+    tx.execute(DELETE, &[Param::Ids(&ids_of(ids))]).map(|_| ())
 }

@@ -191,7 +191,7 @@ impl Serve for ListDetailsById {
             out.raw(",\"service_instance_name\":").text(instance_name).raw(",\"property\":");
             write_document(&mut out, &row, &HashSet::new())?;
             out.raw(",\"relation\":");
-            write_relation(&mut out, &row);
+            write_relation(&mut out, row.relation());
             out.raw("}");
             rows.insert(row.id.get(), out.finish());
             Ok(())

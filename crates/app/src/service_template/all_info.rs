@@ -77,7 +77,7 @@ fn apply_processes<R: WritesTemplates<Template = ServiceTemplate> + RemovesTempl
     }
     Failure::check(faults)?;
     let gone: Vec<_> = stored.iter().filter(|held| !seen.contains(&held.id.get())).cloned().collect();
-    process_template::delete(granted, tx, &gone, journal)?;
+    process_template::delete(granted, context, tx, &gone, journal)?;
     let (properties, places): (Vec<_>, Vec<_>) = added.into_iter().unzip();
     if !properties.is_empty() {
         let at = |i: usize| places[i].clone();

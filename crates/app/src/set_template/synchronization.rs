@@ -134,6 +134,7 @@ impl SynchronizeSets {
         business: BusinessId,
         sets: Vec<(WholeSet, FieldPath)>,
     ) -> Result<Reply, OpError> {
+        job::check_none_under_way(tx, JobKind::SetTemplate, sets.iter().map(|(set, at)| (set.row.id.get(), at)))?;
         let (sets, places): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
         let differences = compare(tx, business, &sets)?;
         let steps = || differences.iter().flat_map(|difference| &difference.modules);
@@ -157,7 +158,7 @@ impl SynchronizeSets {
         for module in plan_following(context, tx, business, no_set, &services, 1..)? {
             planned.insert(module.service_template_id, module.document);
         }
-        let mut changes = Changes::new(context.limits.unpaged_rows);
+        let mut changes = Changes::new(context);
         // Records that would be made have provisional ids below zero.
         let mut made = 0;
         for (set, difference) in sets.iter().zip(&differences) {

@@ -48,6 +48,15 @@ impl Schema {
         Schema::Object(members.into_iter().map(field).collect())
     }
 
+    /// This object where it may lack a member.
+    pub fn sometimes(self, member: &str) -> Self {
+        let may_lack = |field: Field| Field { always: field.always && field.name != member, ..field };
+        match self {
+            Schema::Object(fields) => Schema::Object(fields.into_iter().map(may_lack).collect()),
+            other => other,
+        }
+    }
+
     /// This object where the caller picks its members: none is always there.
     pub fn picked(self) -> Self {
         match self {
