@@ -10,7 +10,7 @@ use crate::moment::Zone;
 
 const SHORT_TEXT_BYTES: usize = 256;
 const LONG_TEXT_BYTES: usize = 2000;
-const TEMPLATE_NAME_CHARACTERS: usize = 256;
+const NAME_CHARACTERS: usize = 256;
 
 /// The attributes of a new record in the order of the table: what the caller gave, checked and trimmed, and defaults for the rest.
 /// Keys that are no attribute and attributes that the operation sets are left out. Reports everything that is wrong.
@@ -103,8 +103,8 @@ pub fn node_name(name: &str, at: &FieldPath) -> Result<String, Vec<Fault>> {
     if name.is_empty() {
         return refuse(Cause::NotSet, Reason::Blank);
     }
-    if name.len() > SHORT_TEXT_BYTES {
-        return refuse(Cause::ParamInvalid, Reason::TooLong { max_bytes: SHORT_TEXT_BYTES });
+    if name.chars().nth(NAME_CHARACTERS).is_some() {
+        return refuse(Cause::ParamInvalid, Reason::TooManyCharacters { max: NAME_CHARACTERS });
     }
     if name.contains(NOT_IN_NODE_NAMES) {
         return refuse(Cause::ParamInvalid, Reason::Characters { value: quoted(name) });
@@ -116,14 +116,14 @@ pub fn node_name(name: &str, at: &FieldPath) -> Result<String, Vec<Fault>> {
 const NOT_IN_NODE_NAMES: [char; 16] =
     ['\\', '|', '/', ':', '*', ',', '<', '>', '"', '?', '#', ' ', '\t', '\n', '\r', '\x0c'];
 
-/// The name of a template, without the blanks around it (`templates` 5): it may be of as many characters as a node's name of bytes.
+/// The name of a template, without the blanks around it (`templates` 5). Modules are called by it, so the rule is that of nodes.
 pub fn template_name(name: &str, at: &FieldPath) -> Result<String, Fault> {
     let name = name.trim();
     let refuse = |reason| Err(Fault::new(Cause::ParamInvalid, at.clone()).because(reason));
     if name.is_empty() {
         refuse(Reason::Blank)
-    } else if name.chars().nth(TEMPLATE_NAME_CHARACTERS).is_some() {
-        refuse(Reason::TooManyCharacters { max: TEMPLATE_NAME_CHARACTERS })
+    } else if name.chars().nth(NAME_CHARACTERS).is_some() {
+        refuse(Reason::TooManyCharacters { max: NAME_CHARACTERS })
     } else if name.contains(NOT_IN_NODE_NAMES) {
         refuse(Reason::Characters { value: quoted(name) })
     } else {

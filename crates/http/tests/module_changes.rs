@@ -333,3 +333,26 @@ fn a_host_and_the_removal_of_its_module_do_not_pass_each_other() {
     assert_eq!(moved + removed, ROUNDS);
     app.check();
 }
+
+/// The name of a service template may have 256 characters, and so may the names of modules and sets (`templates` 5).
+#[test]
+fn a_module_can_be_called_as_its_template_whatever_that_is() {
+    let app = TestApp::new();
+    let estate = app.estate();
+    let name = "名".repeat(256);
+    let template = app.service_template(&estate, &name);
+    let module = app.bound_module(&estate, template).data();
+    assert_eq!(module["bk_module_name"], name);
+    let set_template = app.set_template(&estate, "sets", &[template]);
+    let set = app.set_of(&estate, &name, set_template);
+    assert_eq!(app.number("SELECT count(*) FROM module WHERE service_template_id > 0"), 2);
+    let renamed =
+        json!({"bk_biz_id": estate.business, "id": template, "name": "字".repeat(256), "service_category_id": 2});
+    app.native("PUT", "/update/proc/service_template", renamed).data();
+    assert_eq!(stored(&app, module["bk_module_id"].as_i64().unwrap()).unwrap()["bk_module_name"], "字".repeat(256));
+    assert!(set > 0);
+    let body = json!({"bk_module_name": "名".repeat(257), "bk_parent_id": estate.set});
+    let refused = app.post(&format!("/module/{}/{}", estate.business, estate.set), body);
+    refused.fails_with(1_199_006).naming("bk_module_name");
+    app.check();
+}
