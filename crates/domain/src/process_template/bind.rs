@@ -11,6 +11,9 @@ pub(super) const FIELD: &str = "bind_info";
 
 /// The highest id a caller may give a row.
 const MAX_ROW_ID: i64 = i32::MAX as i64;
+/// The longest text of ports in a row, and of all rows of a template together: every process of the template has a copy.
+const MAX_PORT_BYTES: usize = 2000;
+const MAX_PORTS_BYTES: usize = 20_000;
 
 const ADDRESSES: &str =
     "1 (127.0.0.1), 2 (0.0.0.0), 3 (inner IPv4), 4 (outer IPv4), 5 (::1), 6 (::), 7 (inner IPv6), 8 (outer IPv6)";
@@ -98,6 +101,7 @@ impl BindSetting {
             return replaced;
         }
         let mut seen = HashSet::new();
+        let rows_at = at.clone();
         for (i, row) in given.iter().enumerate() {
             let at = at.index(i);
             let mut row = row.clone().into_row();
@@ -113,9 +117,20 @@ impl BindSetting {
         }
         let highest = replaced.rows.iter().map(|row| row.row_id).max().unwrap_or_default();
         replaced.last_row_id = self.last_row_id.max(highest);
-        for row in replaced.rows.iter_mut().filter(|row| row.row_id == 0) {
+        for (i, row) in replaced.rows.iter_mut().enumerate().filter(|(_, row)| row.row_id == 0) {
+            if replaced.last_row_id >= MAX_ROW_ID {
+                // A caller may choose one that is free.
+                let range = Reason::Range { min: 1, max: MAX_ROW_ID };
+                faults.push(Fault::new(Cause::ParamInvalid, rows_at.index(i).field("row_id")).because(range));
+                continue;
+            }
             replaced.last_row_id += 1;
             row.row_id = replaced.last_row_id;
+        }
+        let ports = replaced.rows.iter().filter_map(|row| row.port.value.as_text()).map(str::len);
+        if ports.sum::<usize>() > MAX_PORTS_BYTES {
+            let reason = Reason::TooLong { max_bytes: MAX_PORTS_BYTES };
+            faults.push(Fault::new(Cause::ParamInvalid, rows_at).because(reason));
         }
         replaced
     }
@@ -155,7 +170,9 @@ impl TemplateRow {
         match self.port.value.as_text() {
             None | Some("") => wrong("port", Reason::Blank),
             Some(ports) => {
-                if let Err(reason) = PortRange::parse_list(ports) {
+                if ports.len() > MAX_PORT_BYTES {
+                    wrong("port", Reason::TooLong { max_bytes: MAX_PORT_BYTES });
+                } else if let Err(reason) = PortRange::parse_list(ports) {
                     wrong("port", reason);
                 }
             }
@@ -210,5 +227,51 @@ impl TemplateRow {
             setting.write(out);
         }
         out.raw("}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{Decoder, Limits, parse};
+
+    const NO_ROWS: BindSetting = BindSetting { rows: Vec::new(), is_list: true, lock: Some(true), last_row_id: 0 };
+
+    /// Rows as a caller sends them, in the place of the template's.
+    fn replace(stored: &BindSetting, rows: Vec<(i64, String)>) -> Result<BindSetting, Vec<String>> {
+        let row = |(id, ports): (i64, String)| {
+            format!(r#"{{"row_id":{id},"ip":{{}},"port":{{"value":"{ports}"}},"protocol":{{"value":"1"}}}}"#)
+        };
+        let rows: Vec<_> = rows.into_iter().map(row).collect();
+        let json = parse(format!(r#"{{"value":[{}]}}"#, rows.join(",")).as_bytes(), Limits::default()).unwrap();
+        let sent = Decoder::decode(json, false).unwrap();
+        let mut faults = Vec::new();
+        let replaced = stored.replaced(&sent, &"bind_info".into(), &mut faults);
+        if faults.is_empty() { Ok(replaced) } else { Err(faults.iter().map(|it| it.path.to_string()).collect()) }
+    }
+
+    #[test]
+    fn what_a_template_answers_can_be_sent_back() {
+        let made = replace(&NO_ROWS, vec![(MAX_ROW_ID - 1, "1".into()), (0, "2".into())]).unwrap();
+        let ids: Vec<_> = made.rows.iter().map(|row| row.row_id).collect();
+        assert_eq!(ids, [MAX_ROW_ID - 1, MAX_ROW_ID]);
+        let back = || made.rows.iter().map(|row| (row.row_id, "1".to_owned())).collect::<Vec<_>>();
+        assert_eq!(replace(&made, back()).unwrap().rows.len(), 2);
+        // There is no number left to give. One that is free can be chosen.
+        let more = |id| back().into_iter().chain([(id, "3".to_owned())]).collect();
+        assert_eq!(replace(&made, more(0)).unwrap_err(), ["bind_info.value[2].row_id"]);
+        assert_eq!(replace(&made, more(5)).unwrap().rows.len(), 3);
+    }
+
+    #[test]
+    fn ports_have_an_end() {
+        let ports = |count: usize| (10_000..10_000 + count).map(|port| port.to_string()).collect::<Vec<_>>().join(",");
+        let (fits, too_long) = (ports(333), ports(334));
+        assert_eq!((fits.len(), too_long.len()), (1997, 2003));
+        assert_eq!(replace(&NO_ROWS, vec![(0, fits.clone())]).unwrap().rows.len(), 1);
+        assert_eq!(replace(&NO_ROWS, vec![(0, too_long)]).unwrap_err(), ["bind_info.value[0].port"]);
+        // All rows together.
+        assert_eq!(replace(&NO_ROWS, vec![(0, fits.clone()); 10]).unwrap().rows.len(), 10);
+        assert_eq!(replace(&NO_ROWS, vec![(0, fits); 11]).unwrap_err(), ["bind_info.value"]);
     }
 }
