@@ -1,9 +1,10 @@
 //! What one request leaves behind beside its rows: audit entries and events, written in the same transaction at its end.
 
 use crate::Context;
+use crate::listing::read_document;
 use rollcall_domain::audit::cut_name;
 use rollcall_domain::id::{BusinessId, ServiceInstanceId};
-use rollcall_domain::json::JsonWriter;
+use rollcall_domain::json::{Json, JsonWriter, Object};
 use rollcall_domain::model::Model;
 use rollcall_store::audit::{self, AuditRow};
 use rollcall_store::event::{self, EventKind, EventOperation, EventRow};
@@ -37,7 +38,7 @@ pub(crate) struct Change<'a> {
     pub(crate) name: &'a str,
     pub(crate) before: Option<&'a str>,
     pub(crate) after: Option<&'a str>,
-    /// Of an update: the fields with their new values, as JSON text.
+    /// Of an update: the fields with their new values, as JSON text. Missing: those in which the states differ.
     pub(crate) update_fields: Option<&'a str>,
 }
 
@@ -69,6 +70,15 @@ fn audit_names(kind: EventKind) -> (&'static str, &'static str, Option<Model>) {
         EventKind::ProcessTemplate => (OF_BUSINESS, "process_template", None),
         EventKind::Job => (OF_BUSINESS, "sync_job", None),
     }
+}
+
+/// The members in which two states differ, but for who changed them and when, as JSON text.
+fn changed_fields(before: &str, after: &str) -> Option<String> {
+    let (before, after) = (read_document(before).ok()?, read_document(after).ok()?);
+    let is_stamp = |name: &str| matches!(name, "last_time" | "modifier");
+    let differing = after.iter().filter(|(name, value)| !is_stamp(name) && before.get(name) != Some(*value));
+    let differing: Object = differing.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    Some(Json::Object(differing).to_string())
 }
 
 impl Journal {
@@ -106,7 +116,12 @@ impl Journal {
             _ => "update",
         };
         let cur_data = if action == "update" { None } else { change.after };
-        let texts = [change.before, cur_data, change.update_fields].map(|text| text.unwrap_or("null"));
+        let found = match (change.update_fields, change.before, change.after) {
+            (None, Some(before), Some(after)) => changed_fields(before, after),
+            _ => None,
+        };
+        let update_fields = change.update_fields.or(found.as_deref());
+        let texts = [change.before, cur_data, update_fields].map(|text| text.unwrap_or("null"));
         let [before, after, update_fields] = texts;
         let mut detail = JsonWriter::with_capacity(128 + before.len() + after.len() + update_fields.len());
         detail.raw("{\"details\":{\"pre_data\":").raw(before).raw(",\"cur_data\":").raw(after);

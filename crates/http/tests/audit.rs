@@ -8,7 +8,7 @@ use rollcall_domain::moment::Moment;
 use rollcall_store::StoreError;
 use rollcall_store::audit::{Actor, AuditRow, insert};
 use serde_json::{Value, json};
-use support::{Answer, Estate, TestApp, process};
+use support::{Answer, Estate, TestApp, named, process};
 
 const LIST: &str = "/findmany/audit_list";
 const FIND: &str = "/find/audit";
@@ -190,6 +190,33 @@ fn the_base_has_entries_of_its_own() {
     app.post("/hosts/add", json!({"host_info": {"0": row}})).data();
     let names = column(&app, json!({"bk_biz_id": 1, "resource_type": "host"}), "resource_name");
     assert!(names.iter().all(|name| name.as_str().unwrap().len() <= 256), "{names:?}");
+}
+
+/// A change tells what became another, beside what it was before.
+#[test]
+fn changes_of_templates_and_jobs_tell_what_changed() {
+    let app = TestApp::new();
+    let estate = app.estate();
+    let template = app.service_template(&estate, "st");
+    let process = app.process_templates(&estate, template, vec![named("one")])[0];
+    let property = json!({"user": {"value": "www", "as_default_value": true}});
+    let body = json!({"bk_biz_id": estate.business, "process_template_id": process, "process_property": property});
+    app.native("PUT", "/update/proc/proc_template", body).data();
+    let of = |resource: &str| json!({"bk_biz_id": estate.business, "resource_type": resource, "action": ["update"]});
+    let changed =
+        |resource: &str| whole(&app, &column(&app, of(resource), "id"))[0]["operation_detail"]["details"].clone();
+    let told = changed("process_template");
+    assert_eq!(told["pre_data"]["property"]["user"], json!({"value": null, "as_default_value": null}));
+    assert_eq!(told["update_fields"]["property"]["user"], property["user"]);
+    assert_eq!(told["update_fields"].as_object().unwrap().len(), 1, "{told}");
+    let renamed = json!({"bk_biz_id": estate.business, "id": template, "name": "other", "service_category_id": 2});
+    app.native("PUT", "/update/proc/service_template", renamed).data();
+    assert_eq!(changed("service_template")["update_fields"], json!({"name": "other"}));
+    let module = app.bound_module(&estate, template).data()["bk_module_id"].clone();
+    let body = json!({"bk_biz_id": estate.business, "bk_module_ids": [module], "service_template_id": template});
+    app.native("PUT", "/update/proc/service_instance/sync", body).data();
+    app.wait_for_jobs(estate.business);
+    assert_eq!(changed("sync_job")["update_fields"], json!({"status": "finished"}));
 }
 
 #[test]
