@@ -17,6 +17,9 @@ pub trait Decode: Sized {
     fn schema() -> Schema;
 }
 
+/// The most faults that are kept of one request.
+const MAX_FAULTS: usize = 10_000;
+
 /// Where decoding stands, and what was wrong so far.
 pub struct Decoder<'a> {
     faults: &'a RefCell<Vec<Fault>>,
@@ -85,7 +88,11 @@ impl Decoder<'_> {
 
     /// Reports any fault.
     pub fn fault<T>(&self, fault: Fault) -> Option<T> {
-        self.faults.borrow_mut().push(fault);
+        let mut faults = self.faults.borrow_mut();
+        // Nobody reads more, and a request has room for millions.
+        if faults.len() < MAX_FAULTS {
+            faults.push(fault);
+        }
         None
     }
 
@@ -337,6 +344,8 @@ mod tests {
         let faults = decode(r#"{"number":"a","inner":[{"id":[]},{"id":1},null,{"id":{}}],"flag":0}"#).unwrap_err();
         let paths: Vec<_> = faults.iter().map(|f| f.path.as_str()).collect();
         assert_eq!(paths, ["number", "flag", "inner[0].id", "inner[3].id"]);
+        let many = format!(r#"{{"numbers":[{}"a"]}}"#, "\"a\",".repeat(2 * MAX_FAULTS));
+        assert_eq!(decode(&many).unwrap_err().len(), MAX_FAULTS);
     }
 
     #[test]
