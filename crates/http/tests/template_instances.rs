@@ -6,7 +6,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Answer, Estate, TestApp, named, process};
+use support::{Answer, Estate, TestApp, USER, named, process};
 
 struct Case {
     app: TestApp,
@@ -96,7 +96,7 @@ fn ids(rows: &[Value], field: &str) -> Vec<i64> {
     rows.iter().map(|row| row[field].as_i64().unwrap()).collect()
 }
 
-/// templates E83 and E84, instances E9
+/// templates E83 and E84
 #[test]
 fn a_module_takes_name_and_category_from_its_template() {
     let case = Case::new(vec![]);
@@ -196,9 +196,27 @@ fn a_caller_says_what_the_template_leaves_open() {
     assert_eq!(processes[1]["property"]["user"], Value::Null);
     let names: Vec<_> = case.instances().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names, ["10.0.0.1_job_8080", "10.0.0.2_job_8080", "named"]);
-    let again = json!([{"bk_host_id": hosts[0], "processes": []}]);
-    case.create(again).fails_with(1_113_016).naming("instances[0].bk_host_id");
     case.app.check();
+}
+
+/// instances E9, E10
+#[test]
+fn a_host_has_one_instance_of_a_template() {
+    let case = Case::new(vec![job()]);
+    case.instance();
+    let hosts = &case.estate.hosts;
+    case.transfer(hosts, json!({"disable_auto_create": true}));
+    let before = case.instances();
+    let again = json!([{"bk_host_id": hosts[1]}, {"bk_host_id": hosts[0]}, {"bk_host_id": hosts[1]}]);
+    let refused = case.create(again.clone());
+    refused.fails_with(1_113_016).naming("10.0.0.1").naming("instances[1].bk_host_id");
+    refused.naming("10.0.0.2").naming("instances[2].bk_host_id");
+    assert!(!refused.message().contains("instances[0]"));
+    let body = json!({"bk_biz_id": case.estate.business, "bk_module_id": case.module, "instances": again});
+    let headers = [("BK_User", USER), ("HTTP_BLUEKING_LANGUAGE", "zh-cn")];
+    let refused = case.app.send("POST", "/api/v3/create/proc/service_instance", &headers, body);
+    refused.fails_with(1_113_016).naming("已有服务实例").naming("10.0.0.1").naming("10.0.0.2");
+    assert_eq!(case.instances(), before);
 }
 
 #[test]
@@ -224,8 +242,6 @@ fn a_bad_entry_makes_nothing() {
     case.create(of(json!({"bk_start_param_regex": "-b"}))).fails_with(1_199_014);
     let rows = json!({"bind_info": [{"template_row_id": 1, "port": "9-8", "enable": true}]});
     case.create(of(rows)).fails_with(1_199_011).naming(&format!("{at}.bind_info[0].port"));
-    let twice = json!([{"bk_host_id": hosts[0], "processes": []}, {"bk_host_id": hosts[0], "processes": []}]);
-    case.create(twice).fails_with(1_113_016).naming("instances[1].bk_host_id");
     assert_eq!((count(), case.instances()), (before, vec![]));
     // Wrong values for what is locked do not count.
     case.create(of(json!({"proc_num": 99_999, "bk_process_name": ""}))).data();
