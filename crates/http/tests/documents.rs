@@ -206,28 +206,17 @@ fn template() -> Value {
                 "enable": open(json!(true))}]}})
 }
 
-/// What list_process_instance tells of the process that the documents' body makes of [`template`], with this port.
-fn told_of_template(app: &TestApp, estate: &Estate, ids: [i64; 3], host: usize, port: &str, told: &Value) -> Value {
-    let [instance, process_template, process] = ids;
-    let time = &told["property"]["create_time"];
-    assert!(time.as_str().unwrap().ends_with("+08:00"), "{time}");
-    assert_eq!(process, app.number("SELECT max(id) FROM process"));
-    let row = json!({"enable": true, "ip": format!("10.0.0.{}", host + 1), "port": port, "protocol": "1", "template_row_id": 1});
-    json!([{
-        "property": {
-            "bk_process_name": "nginx", "bk_func_name": "nginx_bin", "proc_num": 2, "user": "", "timeout": 30,
-            "bind_info": [row], "bk_func_id": "", "auto_time_gap": 60, "work_path": "/data/bkee", "priority": 1,
-            "auto_start": false, "description": "", "start_cmd": "", "stop_cmd": "", "restart_cmd": "",
-            "reload_cmd": "", "face_stop_cmd": "", "pid_file": "", "bk_start_param_regex": null,
-            "bk_start_check_secs": null, "bk_biz_id": estate.business, "bk_process_id": process,
-            "service_instance_id": instance, "bk_supplier_account": "0", "create_time": time, "last_time": time,
-            "bk_created_at": time, "bk_created_by": USER, "bk_updated_at": time, "bk_updated_by": USER,
-        },
-        "relation": {
-            "bk_biz_id": estate.business, "bk_process_id": process, "service_instance_id": instance,
-            "process_template_id": process_template, "bk_host_id": estate.hosts[host], "bk_supplier_account": "0",
-        },
-    }])
+/// The property of the process that the documents' bodies make of [`template`].
+fn property_of_template(relation: &Value, row: &Value, time: &Value) -> Value {
+    json!({
+        "bk_process_name": "nginx", "bk_func_name": "nginx_bin", "proc_num": 2, "user": "", "timeout": 30,
+        "bind_info": [row], "bk_func_id": "", "auto_time_gap": 60, "work_path": "/data/bkee", "priority": 1,
+        "auto_start": false, "description": "", "start_cmd": "", "stop_cmd": "", "restart_cmd": "",
+        "reload_cmd": "", "face_stop_cmd": "", "pid_file": "", "bk_start_param_regex": null,
+        "bk_start_check_secs": null, "bk_biz_id": relation["bk_biz_id"], "bk_process_id": relation["bk_process_id"],
+        "service_instance_id": relation["service_instance_id"], "bk_supplier_account": "0", "create_time": time,
+        "last_time": time, "bk_created_at": time, "bk_created_by": USER, "bk_updated_at": time, "bk_updated_by": USER,
+    })
 }
 
 /// The same bodies where the module follows a template: what is locked is the template's, the rest the caller's. Rows that the template
@@ -254,9 +243,15 @@ fn create_service_instance_as_documented_on_a_module_that_follows_a_template() {
             assert_eq!(answer.json()["data"], json!([instance]));
             let ids = [("bk_biz_id", estate.business), ("service_instance_id", instance)];
             let told = LIST_PROCESSES.send(&app, door, &LIST_PROCESSES.body(&app.token, &ids)).data();
-            let process = told[0]["property"]["bk_process_id"].as_i64().unwrap();
-            let ids = [instance, process_template, process];
-            assert_eq!(told, told_of_template(&app, &estate, ids, host, port, &told[0]), "{door}");
+            let relation = json!({"bk_biz_id": estate.business, "service_instance_id": instance,
+                "bk_process_id": app.number("SELECT max(id) FROM process"), "process_template_id": process_template,
+                "bk_host_id": estate.hosts[host], "bk_supplier_account": "0"});
+            let row = json!({"enable": true, "ip": format!("10.0.0.{}", host + 1), "port": port, "protocol": "1",
+                "template_row_id": 1});
+            let time = &told[0]["property"]["create_time"];
+            assert!(time.as_str().unwrap().ends_with("+08:00"), "{time}");
+            let property = property_of_template(&relation, &row, time);
+            assert_eq!(told, json!([{"property": property, "relation": relation}]), "{door}");
             let list = json!({"bk_biz_id": estate.business, "bk_host_ids": [estate.hosts[host]]});
             let listed = app.post("/findmany/proc/service_instance", list).data();
             assert_eq!((&listed["count"], &listed["info"][0]["name"]), (&json!(1), &json!(name(host))));
