@@ -277,18 +277,23 @@ impl CreateInstances {
             let fault = Fault::new(Cause::ParamInvalid, "bk_module_id").named("service_template_id");
             return Err(fault.because(Reason::NoProcessTemplates).into());
         };
+        let hosts = Hosts(rollcall_store::host::addresses(tx, &self.wire.hosts())?);
         let taken = store::hosts_with_bound(tx, business, module.id, &self.wire.hosts())?;
         let mut taken: HashSet<_> = taken.into_iter().collect();
-        let hosts = self.wire.instances.iter().enumerate();
-        let twice = hosts.filter(|(_, entry)| !taken.insert(HostId(entry.host_id)));
-        let at_host = |i: usize| at(i).field("bk_host_id");
-        let twice = twice.map(|(i, _)| Fault::new(Cause::InstanceExists, at_host(i)));
+        let entries = self.wire.instances.iter().enumerate();
+        let twice = entries.filter(|(_, entry)| !taken.insert(HostId(entry.host_id)));
+        let twice = twice.map(|(i, entry)| {
+            let what = match hosts.of(entry).1.name_prefix() {
+                "" => entry.host_id.to_string(),
+                addresses => addresses.to_owned(),
+            };
+            Fault::new(Cause::InstanceExists, at(i).field("bk_host_id")).because(Reason::These { what })
+        });
         Failure::check(twice.collect())?;
         let count = self.wire.instances.len() * blueprint.templates.len();
         check_most("instances", "create process instances", count, rules::MAX_PROCESSES_PER_CALL)?;
         let mistyped = self.changes.iter().flatten().flat_map(|change| change.update.mistyped());
         Failure::check(mistyped.cloned().collect())?;
-        let hosts = Hosts(rollcall_store::host::addresses(tx, &self.wire.hosts())?);
         let entries = self.wire.instances.iter().zip(&self.changes).enumerate();
         let wanted: Vec<_> = entries
             .map(|(i, (entry, changes))| {

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Answer, Estate, TestApp, process};
+use support::{Answer, Estate, TestApp, named, process};
 
 /// Two modules: the first with three instances of the processes nginx, Redis and ÄPFEL, the second with one of nginx.
 struct Case {
@@ -198,6 +198,42 @@ fn related_info_shows_where_a_process_is() {
     assert_eq!(answer.data(), json!({"count": 1, "info": [info]}));
     let whole = case.related(json!({"page": {"limit": 1}})).data();
     assert_eq!(whole["info"][0]["process"].as_object().unwrap().len(), 28);
+}
+
+#[test]
+fn related_info_shows_the_template_of_a_process() {
+    // instances 10.21
+    let case = Case::new();
+    let (business, host) = (case.estate.business, case.estate.hosts[1]);
+    let template = case.app.service_template(&case.estate, "st");
+    let templates = case.app.process_templates(&case.estate, template, vec![named("first"), named("second")]);
+    let module = case.app.bound_module(&case.estate, template).data()["bk_module_id"].clone();
+    let moved = json!({"bk_biz_id": business, "bk_host_id": [host], "bk_module_id": [module], "is_increment": true});
+    case.app.post("/hosts/modules", moved).data();
+    let instance = case.app.number("SELECT max(id) FROM service_instance");
+    let last = case.app.number("SELECT max(id) FROM process");
+    let info = |template: i64, process: i64, name: &str| {
+        json!({
+            "set": {"bk_set_id": case.estate.set, "bk_set_name": "set", "bk_set_env": "3"},
+            "module": {"bk_module_id": module, "bk_module_name": "st"},
+            "host": {"bk_host_id": host, "bk_cloud_id": 0, "bk_host_innerip": "10.0.0.2", "bk_host_innerip_v6": "",
+                "bk_addressing": "static", "bk_agent_id": ""},
+            "service_instance": {"id": instance, "name": "10.0.0.2_first"},
+            "process_template": {"id": template},
+            "process": {"bk_process_id": process, "bk_process_name": name},
+        })
+    };
+    let asked = || {
+        let body = json!({"module": {"bk_module_ids": [module]}, "fields": ["bk_process_name"], "page": {"limit": 10}});
+        case.related(body).data()
+    };
+    let second = info(templates[1], last, "second");
+    let want = json!({"count": 2, "info": [info(templates[0], last - 1, "first"), second]});
+    assert_eq!(asked(), want);
+    // A template that went leaves the process without one.
+    let gone = json!({"bk_biz_id": business, "process_templates": [templates[0]]});
+    case.app.native("DELETE", "/deletemany/proc/proc_template", gone).data();
+    assert_eq!(asked()["info"], json!([info(0, last - 1, "first"), second]));
 }
 
 #[test]

@@ -201,6 +201,8 @@ fn an_update_replaces_what_it_names() {
     case.update(0, json!({})).fails_with(1_199_003);
     case.update(99_999, json!({})).fails_with(1_199_019);
     case.update(id, json!({"proc_num": {"value": "3"}})).fails_with(1_199_000);
+    let nowhere = json!({"bk_biz_id": 0, "process_template_id": id, "process_property": {"user": {"value": "x"}}});
+    case.app.native("PUT", "/update/proc/proc_template", nowhere).fails_with(1_199_006).naming("bk_biz_id");
     assert_eq!(case.traces(), before);
 }
 
@@ -213,6 +215,8 @@ fn templates_go_together_or_not_at_all() {
     case.delete(&[ids[0], 99_999, ids[1]]).fails_with(1_108_014).naming("process_templates[1]");
     case.delete(&[]).fails_with(1_199_010);
     case.delete(&(1..=501).collect::<Vec<_>>()).fails_with(1_199_035);
+    let nowhere = json!({"bk_biz_id": 0, "process_templates": [ids[0]]});
+    case.app.native("DELETE", "/deletemany/proc/proc_template", nowhere).fails_with(1_199_006).naming("bk_biz_id");
     assert_eq!(case.traces(), before);
     assert_eq!(case.delete(&[ids[0], ids[0], ids[2]]).data(), Value::Null);
     let left = case.list(json!({"service_template_id": case.template})).data();
@@ -297,6 +301,34 @@ fn every_change_leaves_an_event_and_an_entry() {
     assert_eq!((of("event"), of("audit")), (4, 4));
 }
 
+/// templates E40, defect 18: of a service template (S3), a process template (P2) and a set template (T3).
+#[test]
+fn who_wrote_last_is_named() {
+    let case = Case::new();
+    let (app, business) = (&case.app, case.estate.business);
+    let process = case.made(named("a"));
+    let set = app.set_template(&case.estate, "set", &[case.template]);
+    let path = format!("/topo/set_template/{set}/bk_biz_id/{business}");
+    let get = || {
+        let service = app.native("GET", &format!("/find/proc/service_template/{}", case.template), "").data();
+        [service, case.get(process), app.native("GET", &format!("/find{path}"), "").data()]
+    };
+    let before = get();
+    next_millisecond();
+    let put = |path: &str, body: Value| app.native_as("second", "PUT", path, body).data();
+    put("/update/proc/service_template", json!({"bk_biz_id": business, "id": case.template, "name": "new"}));
+    let property = json!({"user": {"value": "x"}});
+    let body = json!({"bk_biz_id": business, "process_template_id": process, "process_property": property});
+    put("/update/proc/proc_template", body);
+    put(&format!("/update{path}"), json!({"name": "new"}));
+    for (before, after) in before.iter().zip(get()) {
+        let who = |it: &Value| ["creator", "modifier"].map(|field| it[field].clone());
+        assert_eq!((who(before), who(&after)), ([json!("ops"), json!("ops")], [json!("ops"), json!("second")]));
+        assert_eq!(before["create_time"], after["create_time"]);
+        assert_ne!(before["last_time"], after["last_time"], "{after}");
+    }
+}
+
 /// A service template with all that belongs to it; templates E18 to E22, invariant 22
 #[test]
 fn a_service_template_is_written_as_a_whole() {
@@ -313,7 +345,8 @@ fn a_service_template_is_written_as_a_whole() {
     };
     create(json!([{"property": named("a")}, {"property": named("a")}])).fails_with(1_113_019);
     create(json!([{"property": named("a")}, {}])).fails_with(1_199_006).naming("processes[1].property");
-    let id = create(json!([{"property": named("a")}, {"property": named("b")}])).data()["id"].as_i64().unwrap();
+    let blank = with(named("b"), "user", json!({"value": " root"}));
+    let id = create(json!([{"property": named("a")}, {"property": blank}])).data()["id"].as_i64().unwrap();
     let get = || case.app.post("/find/proc/service_template/all_info", whole(json!({"id": id}))).data();
     let names = |all: &Value| {
         let all = all["processes"].as_array().unwrap();
@@ -321,6 +354,7 @@ fn a_service_template_is_written_as_a_whole() {
     };
     let told = get();
     assert_eq!(names(&told), ["b", "a"]);
+    assert_eq!(told["processes"][0]["property"]["user"]["value"], "root"); // E31
     let update = |processes: Value| {
         let body = whole(json!({"id": id, "processes": processes}));
         case.app.native("PUT", "/update/proc/service_template/all_info", body)

@@ -260,16 +260,19 @@ fn followers_are_left_alone() {
     let estate = case.app.estate();
     let template = template(&case.app, estate.business, "st");
     case.app.bind(estate.module, template);
-    case.app.process_templates(&estate, template, vec![named("p")]);
-    case.app.instance(&estate, process("p"));
+    let process_template = case.app.process_templates(&estate, template, vec![named("p")])[0];
+    let instance = case.app.instance(&estate, process("p"));
+    let listed = json!({"bk_biz_id": estate.business, "service_instance_id": instance});
+    let listed = || case.app.post("/findmany/proc/process_instance", listed.clone()).data();
     let followers = || {
         let modules = case.app.documents("SELECT document FROM module ORDER BY id");
         let instances = case.app.documents("SELECT document || '}' FROM service_instance ORDER BY id");
         let processes = "SELECT '{' || fixed_fields || ',' || extra_fields || '}' FROM process ORDER BY id";
         [modules, instances, case.app.documents(processes)]
     };
-    let before = followers();
+    let (before, mut relations) = (followers(), listed());
     assert!(before.iter().all(|documents| !documents.is_empty()));
+    assert_eq!(relations[0]["relation"]["process_template_id"], process_template);
     let Numbers { kind, operator, .. } = case.numbers;
     let ids = json!({"bk_biz_id": estate.business, "id": template});
     let with = |more: Value| {
@@ -282,6 +285,9 @@ fn followers_are_left_alone() {
     case.delete(with(json!({"bk_attribute_ids": [kind]}))).data();
     case.replace(ids.clone()).data();
     assert_eq!(followers(), before);
+    // The whole template without processes took those that it had away (S4), and nothing but the relation tells of it.
+    relations[0]["relation"]["process_template_id"] = 0.into();
+    assert_eq!(listed(), relations);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Answer, Estate, TestApp, named, process};
+use support::{Answer, Estate, TestApp, USER, named, process};
 
 struct Case {
     app: TestApp,
@@ -71,6 +71,25 @@ impl Case {
         let data = self.app.post("/findmany/proc/proc_template", body).data();
         data["info"].as_array().unwrap().iter().map(|template| template["id"].as_i64().unwrap()).collect()
     }
+
+    fn compare(&self) -> Value {
+        let body = json!({"bk_biz_id": self.estate.business, "bk_module_id": self.module,
+            "service_template_id": self.template});
+        self.app.post("/find/proc/service_template/general_difference", body).data()
+    }
+
+    /// What is told of the module by the question whether it needs a synchronization.
+    fn need(&self) -> Value {
+        let path = format!("/findmany/proc/service_template/sync_status/biz/{}", self.estate.business);
+        self.app.post(&path, json!({"bk_module_ids": [self.module]})).data()["modules"].clone()
+    }
+
+    /// Fails unless the module is as its template wants it.
+    fn is_clean(&self) {
+        let clean = json!({"changed": null, "added": null, "removed": null, "attributes": []});
+        let need = json!([{"bk_module_id": self.module, "need_sync": false}]);
+        assert_eq!((self.compare(), self.need()), (clean, need));
+    }
 }
 
 fn locked(value: Value) -> Value {
@@ -96,7 +115,7 @@ fn ids(rows: &[Value], field: &str) -> Vec<i64> {
     rows.iter().map(|row| row[field].as_i64().unwrap()).collect()
 }
 
-/// templates E83 and E84, instances E9
+/// templates E83 and E84
 #[test]
 fn a_module_takes_name_and_category_from_its_template() {
     let case = Case::new(vec![]);
@@ -123,6 +142,12 @@ fn a_module_takes_name_and_category_from_its_template() {
     let other = case.app.estate_named("other", "10.9.9");
     let foreign = case.app.service_template(&other, "st");
     create(json!({"service_template_id": foreign})).fails_with(1_199_006).naming("service_template_id");
+    let second = json!({"bk_set_name": "second", "bk_parent_id": business});
+    let second = case.app.post(&format!("/set/{business}"), second).data()["bk_set_id"].as_i64().unwrap();
+    let named_foo = json!({"bk_parent_id": second, "service_template_id": case.template, "bk_module_name": "foo"});
+    let made = case.app.post(&format!("/module/{business}/{second}"), named_foo).data();
+    assert_eq!(made["bk_module_name"], "st");
+    assert_eq!(document(made["bk_module_id"].as_i64().unwrap())["bk_module_name"], "st");
 }
 
 /// templates 8.1 path b, E44, E45, E55
@@ -157,14 +182,37 @@ fn hosts_that_join_get_their_instances() {
     case.app.check();
 }
 
+/// templates E55, instances E11
 #[test]
 fn no_process_template_no_instance() {
-    // templates E55
     let case = Case::new(vec![]);
     case.transfer(&case.estate.hosts, json!({}));
     assert_eq!(case.instances(), Vec::<Value>::new());
+    case.is_clean();
     let wanted = json!([{"bk_host_id": case.estate.hosts[0], "processes": []}]);
     case.create(wanted).fails_with(1_199_006).naming("service_template_id");
+    let job = case.app.process_templates(&case.estate, case.template, vec![job()])[0];
+    let lacking = json!({"changed": null, "added": [{"name": "job", "id": job}], "removed": null, "attributes": []});
+    let need = json!([{"bk_module_id": case.module, "need_sync": true}]);
+    assert_eq!((case.compare(), case.need()), (lacking, need));
+    assert_eq!(case.instances(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_host_with_several_addresses() {
+    // templates E44
+    let case = Case::new(vec![job()]);
+    let body = json!({"bk_biz_id": case.estate.business, "bk_host_list": [{"bk_host_innerip": "10.7.0.1,10.7.0.2"}]});
+    let host = case.app.post("/hosts/add/business_idle", body).data()["bk_host_ids"][0].as_i64().unwrap();
+    case.transfer(&[host], json!({"is_increment": false}));
+    let instances = case.instances();
+    assert_eq!(ids(&instances, "bk_host_id"), [host]);
+    assert_eq!(instances[0]["name"], "10.7.0.1,10.7.0.2_job_8080");
+    let row = json!([{"enable": true, "ip": "10.7.0.1", "port": "8080", "protocol": "1", "template_row_id": 1}]);
+    assert_eq!(case.processes(instances[0]["id"].as_i64().unwrap())[0]["property"]["bind_info"], row);
+    case.is_clean();
+    let again = case.create(json!([{"bk_host_id": host, "processes": []}]));
+    again.fails_with(1_113_016).naming("10.7.0.1,10.7.0.2"); // instances E9
 }
 
 /// The user's document on create_service_instance: fields that are not locked take what is sent; templates E48.
@@ -196,9 +244,100 @@ fn a_caller_says_what_the_template_leaves_open() {
     assert_eq!(processes[1]["property"]["user"], Value::Null);
     let names: Vec<_> = case.instances().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names, ["10.0.0.1_job_8080", "10.0.0.2_job_8080", "named"]);
-    let again = json!([{"bk_host_id": hosts[0], "processes": []}]);
-    case.create(again).fails_with(1_113_016).naming("instances[0].bk_host_id");
     case.app.check();
+}
+
+/// What each process of an instance follows, and some of its fields.
+fn outline(processes: &[Value]) -> Vec<Value> {
+    let told = |it: &Value| {
+        let (follows, property) = (&it["relation"]["process_template_id"], &it["property"]);
+        json!([follows, property["bk_process_name"], property["proc_num"], property["user"], property["timeout"]])
+    };
+    processes.iter().map(told).collect()
+}
+
+/// instances E12, E13, and of several entries for one template the last; invariant 9, path a
+#[test]
+fn every_process_of_the_template_is_made() {
+    let case = Case::new(vec![job(), named("other")]);
+    let (app, hosts) = (&case.app, &case.estate.hosts);
+    let second = app.service_template(&case.estate, "second");
+    let foreign = app.process_templates(&case.estate, second, vec![named("job")])[0];
+    case.transfer(hosts, json!({"disable_auto_create": true}));
+    let [job, other] = case.template_ids()[..] else { panic!("two process templates") };
+    let entry = |template: Value, info: Value| json!({"process_template_id": template, "process_info": info});
+    let nobody = json!({"user": "nobody", "timeout": 1});
+    let made = case.create(json!([
+        {"bk_host_id": hosts[0], "processes": [entry(json!(other), json!({"user": "root"}))]},
+        {"bk_host_id": hosts[1]},
+        {"bk_host_id": hosts[2], "processes": [
+            entry(json!(0), nobody.clone()), {"process_info": nobody}, entry(json!(foreign), nobody.clone()),
+            entry(json!(job), json!({"user": "first", "timeout": 5})), entry(json!(job), json!({"user": "last"}))]},
+    ]));
+    let made: Vec<i64> = serde_json::from_value(made.data()).unwrap();
+    let told: Vec<_> = made.iter().map(|instance| outline(&case.processes(*instance))).collect();
+    let of_job = |user: &str| json!([job, "job", 2, user, 30]);
+    let of_other = |user: Value| json!([other, "other", null, user, null]);
+    let want = [
+        vec![of_job("www"), of_other(json!("root"))],
+        vec![of_job("www"), of_other(Value::Null)],
+        vec![of_job("last"), of_other(Value::Null)],
+    ];
+    assert_eq!(told, want);
+    case.is_clean();
+    app.check();
+}
+
+/// instances E9, E10
+#[test]
+fn a_host_has_one_instance_of_a_template() {
+    let case = Case::new(vec![job()]);
+    case.instance();
+    let hosts = &case.estate.hosts;
+    case.transfer(hosts, json!({"disable_auto_create": true}));
+    let before = case.instances();
+    let again = json!([{"bk_host_id": hosts[1]}, {"bk_host_id": hosts[0]}, {"bk_host_id": hosts[1]}]);
+    let refused = case.create(again.clone());
+    refused.fails_with(1_113_016).naming("10.0.0.1").naming("instances[1].bk_host_id");
+    refused.naming("10.0.0.2").naming("instances[2].bk_host_id");
+    assert!(!refused.message().contains("instances[0]"));
+    let body = json!({"bk_biz_id": case.estate.business, "bk_module_id": case.module, "instances": again});
+    let headers = [("BK_User", USER), ("HTTP_BLUEKING_LANGUAGE", "zh-cn")];
+    let refused = case.app.send("POST", "/api/v3/create/proc/service_instance", &headers, body);
+    refused.fails_with(1_113_016).naming("已有服务实例").naming("10.0.0.1").naming("10.0.0.2");
+    assert_eq!(case.instances(), before);
+}
+
+/// instances E17, E18
+#[test]
+fn a_row_is_taken_as_it_was_sent() {
+    let mut spec = job();
+    spec["proc_num"] = open(json!(2));
+    spec["bind_info"]["value"][0]["protocol"] = open(json!("1"));
+    let case = Case::new(vec![spec]);
+    case.transfer(&case.estate.hosts, json!({"disable_auto_create": true}));
+    let template = case.template_ids()[0];
+    let of = |info: Value| {
+        case.create(json!([{"bk_host_id": case.estate.hosts[1]}, {"bk_host_id": case.estate.hosts[0],
+            "processes": [{"process_template_id": template, "process_info": info}]}]))
+    };
+    let traces = || {
+        ["SELECT count(*) FROM event", "SELECT count(*) FROM audit", "SELECT count(*) FROM process"]
+            .map(|count| case.app.number(count))
+    };
+    let before = traces();
+    let at = "instances[1].processes[0].process_info";
+    of(json!({"bind_info": [{"template_row_id": 1, "port": "99"}]}))
+        .fails_with(1_199_011)
+        .naming(&format!("{at}.bind_info[0].protocol"))
+        .naming(&format!("{at}.bind_info[0].enable"));
+    of(json!({"proc_num": "2"})).fails_with(1_199_000).naming(&format!("{at}.proc_num"));
+    assert_eq!((traces(), case.instances()), (before, vec![]));
+    let row = json!({"template_row_id": 1, "port": "99", "protocol": "2", "enable": false});
+    let made = of(json!({"bind_info": [row], "proc_num": 3})).data();
+    let property = case.processes(made[1].as_i64().unwrap())[0]["property"].clone();
+    let row = json!([{"enable": false, "ip": "10.0.0.1", "port": "99", "protocol": "2", "template_row_id": 1}]);
+    assert_eq!((&property["bind_info"], &property["proc_num"]), (&row, &json!(3)));
 }
 
 #[test]
@@ -224,8 +363,6 @@ fn a_bad_entry_makes_nothing() {
     case.create(of(json!({"bk_start_param_regex": "-b"}))).fails_with(1_199_014);
     let rows = json!({"bind_info": [{"template_row_id": 1, "port": "9-8", "enable": true}]});
     case.create(of(rows)).fails_with(1_199_011).naming(&format!("{at}.bind_info[0].port"));
-    let twice = json!([{"bk_host_id": hosts[0], "processes": []}, {"bk_host_id": hosts[0], "processes": []}]);
-    case.create(twice).fails_with(1_113_016).naming("instances[1].bk_host_id");
     assert_eq!((count(), case.instances()), (before, vec![]));
     // Wrong values for what is locked do not count.
     case.create(of(json!({"proc_num": 99_999, "bk_process_name": ""}))).data();
@@ -266,24 +403,66 @@ fn an_update_changes_what_is_not_locked() {
     case.app.check();
 }
 
-/// templates E54, instances E10, E81
+/// templates E49 and defect 1: the port that the caller chose is not taken back by an update that says nothing of ports.
 #[test]
-fn processes_of_templates_come_and_go_with_them() {
+fn ports_that_are_left_out_stay() {
     let case = Case::new(vec![job()]);
     let instance = case.instance();
+    let property = || case.processes(instance)[0]["property"].clone();
+    let id = property()["bk_process_id"].clone();
+    let row = json!({"template_row_id": 1, "ip": "", "port": "99", "protocol": "1", "enable": false});
+    case.update(json!([{"bk_process_id": id, "bind_info": [row]}])).data();
+    let rows = json!([{"enable": false, "ip": "10.0.0.1", "port": "99", "protocol": "1", "template_row_id": 1}]);
+    assert_eq!(property()["bind_info"], rows);
+    case.update(json!([{"bk_process_id": id, "user": "root"}])).data();
+    assert_eq!((&property()["user"], &property()["bind_info"]), (&json!("root"), &rows));
+    let by_ids = json!({"bk_biz_id": case.estate.business, "process_ids": [id], "update_data": {"user": "ann"}});
+    case.app.native("PUT", "/update/proc/process_instance/by_ids", by_ids).data();
+    assert_eq!((&property()["user"], &property()["bind_info"]), (&json!("ann"), &rows));
+    case.is_clean();
+}
+
+/// templates E54, instances 8.4, E38, E81, E86
+#[test]
+fn processes_of_templates_come_and_go_with_them() {
+    let case = Case::new(vec![job(), named("other")]);
+    let instance = case.instance();
     let business = case.estate.business;
-    let add =
-        json!({"bk_biz_id": business, "service_instance_id": instance, "processes": [{"process_info": process("p")}]});
-    case.app.post("/create/proc/process_instance", add).fails_with(1_108_035);
-    let id = case.processes(instance)[0]["property"]["bk_process_id"].as_i64().unwrap();
-    let delete = json!({"bk_biz_id": business, "process_instance_ids": [id]});
-    let delete = || case.app.native("DELETE", "/delete/proc/process_instance", delete.clone());
-    delete().fails_with(1_113_022);
-    let templates = json!({"bk_biz_id": business, "process_templates": case.template_ids()});
-    case.app.native("DELETE", "/deletemany/proc/proc_template", templates).data();
-    assert_eq!(case.processes(instance)[0]["relation"]["process_template_id"], 0);
+    let add = || {
+        let processes = json!([{"process_info": process("p")}]);
+        let body = json!({"bk_biz_id": business, "service_instance_id": instance, "processes": processes});
+        case.app.post("/create/proc/process_instance", body)
+    };
+    add().fails_with(1_108_035);
+    let before = case.processes(instance);
+    let [job, other] = [&before[0], &before[1]].map(|it| it["property"]["bk_process_id"].as_i64().unwrap());
+    let delete = |ids: &[i64]| {
+        let body = json!({"bk_biz_id": business, "process_instance_ids": ids});
+        case.app.native("DELETE", "/delete/proc/process_instance", body)
+    };
+    delete(&[job]).fails_with(1_113_022);
+    let gone = |template: i64| {
+        let body = json!({"bk_biz_id": business, "process_templates": [template]});
+        case.app.native("DELETE", "/deletemany/proc/proc_template", body).data();
+    };
+    let templates = case.template_ids();
+    gone(templates[0]);
+    let mut let_go = before;
+    let_go[0]["relation"]["process_template_id"] = 0.into();
+    assert_eq!(case.processes(instance), let_go);
+    delete(&[job, other]).fails_with(1_113_022); // E81
+    // What was locked is the caller's now, and an update is the whole process again; the instance still follows.
+    case.update(json!([{"bk_process_id": job, "bk_process_name": "own", "bk_func_name": "own", "proc_num": 7}])).data();
+    let follows = |template: i64, name: &str, number: Value| json!([template, name, number, null, null]);
+    let own = [follows(0, "own", json!(7)), follows(templates[1], "other", Value::Null)];
+    assert_eq!(outline(&case.processes(instance)), own);
+    assert_eq!(case.processes(instance)[0]["property"]["bind_info"], Value::Null);
+    add().fails_with(1_108_035);
     case.app.check();
-    delete().data();
+    delete(&[job]).data();
+    assert_eq!(case.processes(instance), let_go[1..]);
+    gone(templates[1]);
+    delete(&[other]).data();
     assert_eq!(case.instances(), Vec::<Value>::new());
 }
 
@@ -303,13 +482,23 @@ fn a_module_that_is_let_go_keeps_what_it_has() {
     unbind(case.estate.business, case.estate.module).fails_with(1_108_040);
     unbind(case.estate.business, case.module).data();
     unbind(case.estate.business, case.module).fails_with(1_108_040);
-    let after = case.processes(instance);
-    assert_eq!(after[0]["property"], before[0]["property"]);
-    assert_eq!(after[0]["relation"]["process_template_id"], 0);
-    assert_eq!(case.instances()[0]["service_template_id"], 0);
+    let mut let_go = before;
+    let_go[0]["relation"]["process_template_id"] = 0.into();
+    assert_eq!(case.processes(instance), let_go);
+    assert_eq!((&case.instances()[0]["service_template_id"], case.need()), (&json!(0), json!([])));
     let modules = case.app.documents("SELECT document FROM module");
     let module = modules.into_iter().find(|module| module["bk_module_id"] == case.module).unwrap();
     assert_eq!((&module["service_template_id"], &module["bk_module_name"]), (&json!(0), &json!("st")));
+    // What was locked is not any more.
+    let row = json!([{"enable": false, "ip": "9.9.9.9", "port": "9", "protocol": "2", "template_row_id": 1}]);
+    let data = json!({"proc_num": 9, "bk_process_name": "own", "bk_func_name": "own_bin", "bind_info": row});
+    let id = &let_go[0]["property"]["bk_process_id"];
+    let body = json!({"bk_biz_id": case.estate.business, "process_ids": [id], "update_data": data});
+    case.app.native("PUT", "/update/proc/process_instance/by_ids", body).data();
+    let told = case.processes(instance)[0]["property"].clone();
+    for (field, value) in data.as_object().unwrap() {
+        assert_eq!(&told[field], value, "{field}");
+    }
     let add = json!({"bk_biz_id": case.estate.business, "service_instance_id": instance,
         "processes": [{"process_info": process("p")}]});
     case.app.post("/create/proc/process_instance", add).data();
