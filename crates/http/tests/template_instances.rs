@@ -422,6 +422,26 @@ fn ports_that_are_left_out_stay() {
     case.is_clean();
 }
 
+/// A template may list ports in a row. Where they are not locked they are no new value when they are sent back.
+#[test]
+fn listed_ports_can_be_sent_back() {
+    let mut spec = named("job");
+    spec["bind_info"] = json!({"value": [{"row_id": 1, "ip": locked(json!("2")), "port": open(json!("80,443")),
+        "protocol": locked(json!("1")), "enable": open(json!(true))}]});
+    let case = Case::new(vec![spec]);
+    let instance = case.instance();
+    let process = || case.processes(instance)[0]["property"].clone();
+    let id = process()["bk_process_id"].clone();
+    let mut row = process()["bind_info"][0].clone();
+    assert_eq!(row["port"], "80,443");
+    row["enable"] = json!(false);
+    case.update(json!([{"bk_process_id": id, "bind_info": [row]}])).data();
+    assert_eq!(process()["bind_info"], json!([row]));
+    row["port"] = json!("80,444");
+    let refused = case.update(json!([{"bk_process_id": id, "bind_info": [row]}]));
+    refused.fails_with(1_199_011).naming("processes[0].bind_info[0].port");
+}
+
 /// templates E54, instances 8.4, E38, E81, E86
 #[test]
 fn processes_of_templates_come_and_go_with_them() {

@@ -269,7 +269,9 @@ impl Property {
             let cell_of = |fault: &Fault| {
                 bind_info::CELLS.iter().position(|cell| row.at.field(cell) == fault.path).filter(|cell| *cell != ROW_ID)
             };
-            let counts = |fault: &&Fault| cell_of(fault).is_none_or(|cell| !template.is_locked(cell));
+            // What stands there already may stay: a template's row may list ports, and they need not be locked.
+            let changes = |cell: usize| stored.get(&template.row_id).is_none_or(|stored| stored[cell] != cells[cell]);
+            let counts = |fault: &&Fault| cell_of(fault).is_none_or(|cell| !template.is_locked(cell) && changes(cell));
             faults.extend(row.faults.iter().filter(counts).cloned());
             let was_null = |cell: usize| stored.get(&template.row_id).is_some_and(|stored| stored[cell] == Json::Null);
             let blank = NEEDED_CELLS.into_iter().filter(|cell| cells[*cell] == Json::Null && !was_null(*cell));
