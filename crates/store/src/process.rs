@@ -395,12 +395,7 @@ pub fn release_of_templates(
     templates: &[ProcessTemplateId],
 ) -> Result<Vec<Relation>, StoreError> {
     let ids: Vec<_> = templates.iter().map(|id| id.get()).collect();
-    let params = [business.get().into(), Param::Ids(&ids)];
-    let held = tx.list(LOCK_OF_TEMPLATES, &params, read_relation)?;
-    if !held.is_empty() {
-        tx.execute(RELEASE_OF_TEMPLATES, &params)?;
-    }
-    Ok(held)
+    release(tx, [LOCK_OF_TEMPLATES, RELEASE_OF_TEMPLATES], business, &ids)
 }
 
 /// Lets every process of these instances go of its template; answers what those that had one belonged to until now.
@@ -410,10 +405,19 @@ pub fn release_of_instances(
     instances: &[ServiceInstanceId],
 ) -> Result<Vec<Relation>, StoreError> {
     let ids: Vec<_> = instances.iter().map(|id| id.get()).collect();
-    let params = [business.get().into(), Param::Ids(&ids)];
-    let held = tx.list(LOCK_TEMPLATED_OF_INSTANCES, &params, read_relation)?;
+    release(tx, [LOCK_TEMPLATED_OF_INSTANCES, RELEASE_OF_INSTANCES], business, &ids)
+}
+
+fn release(
+    tx: &mut dyn Tx,
+    [lock, release]: [&'static str; 2],
+    business: BusinessId,
+    ids: &[i64],
+) -> Result<Vec<Relation>, StoreError> {
+    let params = [business.get().into(), Param::Ids(ids)];
+    let held = tx.list(lock, &params, read_relation)?;
     if !held.is_empty() {
-        tx.execute(RELEASE_OF_INSTANCES, &params)?;
+        tx.execute(release, &params)?;
     }
     Ok(held)
 }
