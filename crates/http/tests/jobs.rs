@@ -64,6 +64,11 @@ impl Runners {
         (1..).find(|_| self.step(runner) == Step::Idle).unwrap()
     }
 
+    /// Lets so much time pass that whatever was asked for by now is left alone no more.
+    fn catch_up(&self) {
+        self.now.fetch_max(support::now().unix_ms() + 1000, Ordering::Relaxed);
+    }
+
     fn pass(&self, time: Duration) {
         self.now.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
@@ -347,6 +352,236 @@ fn a_module_that_follows_no_more_fails_the_job() {
     assert_eq!(failed["status"], "failure");
     assert!(failed["failures"][0]["message"].as_str().unwrap().contains("TemplatesDiffer"), "{failed}");
     assert_eq!(case.users(), vec![json!("www"); 3]);
+}
+
+impl Case {
+    fn write(&self, method: &str, path: &str, more: Value) -> Answer {
+        let mut body = json!({"bk_biz_id": self.estate.business});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.app.native(method, path, body)
+    }
+
+    /// Replaces what a process says of itself. The names are those that it has.
+    fn edit(&self, process: &Value, description: &str) -> Answer {
+        let entry = json!({"bk_process_id": process["bk_process_id"], "bk_process_name": process["bk_process_name"],
+            "bk_func_name": process["bk_func_name"], "description": description});
+        self.write("PUT", "/update/proc/process_instance", json!({"processes": [entry]}))
+    }
+
+    /// Gives processes single values.
+    fn edit_by_ids(&self, processes: &[Value], update_data: Value) -> Answer {
+        let ids: Vec<_> = processes.iter().map(|process| process["bk_process_id"].clone()).collect();
+        let body = json!({"process_ids": ids, "update_data": update_data});
+        self.write("PUT", "/update/proc/process_instance/by_ids", body)
+    }
+
+    /// Takes a host out of the module, and its instance with it.
+    fn leave(&self, host: i64) -> Answer {
+        let body = json!({"bk_host_id": [host], "bk_module_id": [self.estate.module], "is_increment": false});
+        self.write("POST", "/hosts/modules", body)
+    }
+
+    fn unbind(&self) -> Answer {
+        let body = json!({"bk_module_id": self.module});
+        self.write("DELETE", "/delete/proc/template_binding_on_module", body)
+    }
+
+    /// The processes of the module's instances, one after the other.
+    fn processes(&self) -> Vec<Value> {
+        let of_instance = |instance: i64| {
+            let body = json!({"bk_biz_id": self.estate.business, "service_instance_id": instance});
+            let rows = self.app.post("/findmany/proc/process_instance", body).data();
+            rows.as_array().unwrap().iter().map(|row| row["property"].clone()).collect::<Vec<_>>()
+        };
+        self.ids().into_iter().flat_map(of_instance).collect()
+    }
+
+    /// One more synchronization leaves nothing to do.
+    fn settle(&self, runners: &Runners, runner: &mut Runner) {
+        self.synchronize().data();
+        runners.catch_up();
+        runners.finish(runner);
+        let job = self.newest();
+        assert_eq!((&job["status"], &job["failures"]), (&json!("finished"), &json!([])), "{job}");
+        let told = self.compare();
+        assert_eq!(told, json!({"changed": null, "added": null, "removed": null, "attributes": []}));
+        assert!(!self.needs_sync());
+        self.app.check();
+    }
+}
+
+/// Between the parts of a job others write what it is about: each of them gets through at once, a part takes what is the case when its
+/// turn comes, and what changed behind it waits for the next synchronization.
+#[test]
+fn others_write_between_the_parts_of_a_job() {
+    let case = idle_server();
+    let hosts = case.estate.hosts.clone();
+    case.update(case.jobs[0], job("root", "80"));
+    case.synchronize().data();
+    case.one_host_a_part();
+    let runners = Runners::of(&case);
+    let mut runner = runners.runner("a");
+    runners.step(&mut runner);
+    // `job` and `other` on each of the hosts.
+    let processes = case.processes();
+    assert_eq!(case.edit_by_ids(&processes[2..3], json!({"timeout": 5, "user": "own"})).code(), 0);
+    assert_eq!(runners.step(&mut runner), Step::Worked);
+    assert_eq!(case.users(), ["root", "www", "www"]);
+    case.update(case.jobs[0], job("late", "80"));
+    assert_eq!(case.edit(&processes[0], "edited").code(), 0);
+    assert_eq!(runners.step(&mut runner), Step::Worked);
+    let second = case.processes()[2].clone();
+    assert_eq!((&second["user"], &second["timeout"]), (&json!("late"), &json!(5)));
+    // The last host leaves and comes back: its instance is a new one, as the template says by now, but for what is removed behind it.
+    assert_eq!(case.leave(hosts[2]).code(), 0);
+    case.join(&hosts[2..], false);
+    case.delete(case.jobs[1]);
+    runners.finish(&mut runner);
+    let job = case.newest();
+    assert_eq!((&job["status"], &job["finished_parts"]), (&json!("finished"), &json!(4)), "{job}");
+    // Whoever's turn had come before something changed does not have it yet.
+    assert_eq!(case.users(), ["root", "late", "late"]);
+    let names: Vec<_> = case.processes().iter().map(|process| process["bk_process_name"].clone()).collect();
+    assert_eq!(names, ["job", "other", "job", "other", "job"]);
+    assert!(case.needs_sync());
+    case.app.check();
+    case.settle(&runners, &mut runner);
+    assert_eq!(case.users(), ["late"; 3]);
+    let told = case.processes();
+    assert_eq!((told.len(), &told[0]["description"], &told[1]["timeout"]), (3, &json!("edited"), &json!(5)));
+}
+
+/// The same at any moment: processes are edited, hosts come and go, process templates change, come and go while a job runs.
+#[test]
+fn writers_beside_a_job_keep_every_rule() {
+    let mut case = idle_server();
+    let list: Vec<_> = (1..=6).map(|i| json!({"bk_host_innerip": format!("10.0.1.{i}")})).collect();
+    let more = case.write("POST", "/hosts/add/business_idle", json!({"bk_host_list": list})).data();
+    let more: Vec<i64> = serde_json::from_value(more["bk_host_ids"].clone()).unwrap();
+    case.join(&more, false);
+    case.estate.hosts.extend(more);
+    let case = case;
+    let hosts = &case.estate.hosts;
+    // A host that left took its processes along.
+    let gone_or_done = |answer: &Answer| assert!([0, 1_199_010].contains(&answer.code()), "{}", answer.text);
+    let runners = Runners::of(&case);
+    let mut runner = runners.runner("a");
+    for round in 0..3 {
+        case.update(case.jobs[0], job(&format!("begun{round}"), "80"));
+        case.synchronize().data();
+        case.one_host_a_part();
+        runners.catch_up();
+        let processes = case.processes();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for process in processes.iter().step_by(2) {
+                    gone_or_done(&case.edit(process, &format!("edited{round}")));
+                }
+            });
+            scope.spawn(|| {
+                for some in processes.chunks(3) {
+                    gone_or_done(&case.edit_by_ids(some, json!({"timeout": 5 + round, "user": "own"})));
+                }
+            });
+            scope.spawn(|| {
+                for (host, bare) in hosts[2..].iter().zip([false, true, false, true, false]) {
+                    assert_eq!(case.leave(*host).code(), 0);
+                    case.join(&[*host], bare);
+                }
+            });
+            scope.spawn(|| {
+                for i in 0..4 {
+                    case.update(case.jobs[0], job(&format!("late{round}-{i}"), "81"));
+                    let extra = named(&format!("extra{i}"));
+                    let extra = case.app.process_templates(&case.estate, case.template, vec![extra]);
+                    case.delete(extra[0]);
+                }
+            });
+            runners.finish(&mut runner);
+        });
+        let ended = case.newest();
+        assert_eq!((&ended["status"], &ended["finished_parts"]), (&json!("finished"), &json!(10)), "{ended}");
+        case.app.check();
+        case.settle(&runners, &mut runner);
+        assert_eq!(case.users(), vec![json!(format!("late{round}-3")); hosts.len()]);
+    }
+}
+
+/// A module that is let go of its template between two parts keeps what the first of them did, and follows no more, whoever asks.
+#[test]
+fn a_module_that_is_let_go_between_parts_follows_no_more() {
+    let case = idle_server();
+    case.update(case.jobs[0], job("root", "80"));
+    case.synchronize().data();
+    case.one_host_a_part();
+    let runners = Runners::of(&case);
+    let mut runner = runners.runner("a");
+    runners.step(&mut runner);
+    runners.step(&mut runner);
+    case.unbind().data();
+    let is_over = |case: &Case| {
+        let failed = case.newest();
+        assert_eq!((&failed["status"], &failed["finished_parts"]), (&json!("failure"), &json!(2)), "{failed}");
+        assert_eq!(failed["failures"][0]["part"], 3);
+        assert!(failed["failures"][0]["message"].as_str().unwrap().contains("TemplatesDiffer"), "{failed}");
+        assert_eq!(case.users(), [json!("root"), json!("www"), json!("www")]);
+        case.app.check();
+    };
+    runners.finish(&mut runner);
+    is_over(&case);
+    case.steer("retry", "").data();
+    runners.finish(&mut runner);
+    is_over(&case);
+    case.synchronize().fails_with(1_199_006).naming("bk_module_ids[0]");
+    let needs = json!({"service_templates": null, "modules": []});
+    assert_eq!(case.needs(json!({"bk_module_ids": [case.module]})).data(), needs);
+}
+
+/// The same at any moment, with writers beside it: the job ends one way or the other, and what it made is released with the rest.
+#[test]
+fn a_module_may_be_let_go_while_its_job_runs() {
+    for parts in 0..4 {
+        let case = idle_server();
+        case.update(case.jobs[0], job("root", "80"));
+        let third = case.app.process_templates(&case.estate, case.template, vec![named("third")])[0];
+        case.synchronize().data();
+        case.one_host_a_part();
+        let processes = case.processes();
+        let runners = Runners::of(&case);
+        let mut runner = runners.runner("a");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                runners.step(&mut runner);
+                runners.finish(&mut runner);
+            });
+            scope.spawn(|| {
+                // While the job is at another part each time.
+                let is_before =
+                    |job: Value| job["finished_parts"].as_i64().unwrap() < parts && job["status"] != "failure";
+                while is_before(case.newest()) {}
+                case.unbind().data();
+            });
+            scope.spawn(|| {
+                for process in &processes {
+                    assert_eq!(case.edit(process, "edited").code(), 0);
+                }
+            });
+            scope.spawn(|| case.delete(third));
+        });
+        let ended = case.newest();
+        if ended["status"] != "finished" {
+            let message = ended["failures"][0]["message"].as_str().unwrap();
+            assert!(ended["status"] == "failure" && message.contains("TemplatesDiffer"), "{ended}");
+        }
+        for count in [
+            "SELECT count(*) FROM process WHERE process_template_id <> 0",
+            "SELECT count(*) FROM service_instance WHERE service_template_id <> 0",
+        ] {
+            assert_eq!(case.app.number(count), 0, "{ended}");
+        }
+        case.synchronize().fails_with(1_199_006).naming("bk_module_ids[0]");
+        case.app.check();
+    }
 }
 
 #[test]

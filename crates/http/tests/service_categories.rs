@@ -71,6 +71,52 @@ fn business(app: &TestApp, name: &str) -> i64 {
     made["bk_biz_id"].as_i64().unwrap()
 }
 
+/// templates 4: clients hard-code some of these ids. Number, parent, and the name as it is stored and as English readers see it.
+#[test]
+fn every_store_is_born_with_these() {
+    const TABLE: [(i64, i64, &str, &str); 20] = [
+        (1, 0, "Default", "Default"),
+        (2, 1, "Default", "Default"),
+        (3, 0, "数据库", "Database"),
+        (4, 3, "Mysql", "Mysql"),
+        (5, 3, "Redis", "Redis"),
+        (6, 3, "Oracle", "Oracle"),
+        (7, 3, "SQLServer", "SQLServer"),
+        (8, 3, "MongoDB", "MongoDB"),
+        (9, 3, "Etcd", "Etcd"),
+        (10, 3, "Zookeeper", "Zookeeper"),
+        (11, 0, "消息队列", "Message Queue"),
+        (12, 11, "Kafka", "Kafka"),
+        (13, 11, "RabbitMQ", "RabbitMQ"),
+        (14, 0, "HTTP 服务", "HTTP Web Service"),
+        (15, 14, "Nginx", "Nginx"),
+        (16, 14, "Apache", "Apache"),
+        (17, 14, "Tomcat", "Tomcat"),
+        (18, 0, "存储", "Storage"),
+        (19, 18, "Ceph", "Ceph"),
+        (20, 18, "NFS", "NFS"),
+    ];
+    let case = Case::new();
+    let listed = |language: &str| {
+        let headers = [("BK_User", "ops"), ("HTTP_BLUEKING_SUPPLIER_ID", "0"), ("HTTP_BLUEKING_LANGUAGE", language)];
+        let body = json!({"bk_biz_id": case.business});
+        let data = case.app.send("POST", "/api/v3/findmany/proc/service_category", &headers, body).data();
+        let mut rows = data["info"].as_array().unwrap().clone();
+        rows.sort_by_key(|row| row["id"].as_i64());
+        rows
+    };
+    let table = |pick: fn((&'static str, &'static str)) -> &'static str| {
+        let row = |(id, parent, stored, english): (i64, i64, &'static str, &'static str)| {
+            json!({"bk_biz_id": 0, "id": id, "name": pick((stored, english)),
+                "bk_root_id": if parent == 0 { id } else { parent }, "bk_parent_id": parent,
+                "bk_supplier_account": "0", "is_built_in": true})
+        };
+        TABLE.map(row).to_vec()
+    };
+    assert_eq!(listed("zh-cn"), table(|(stored, _)| stored));
+    assert_eq!(listed("en"), table(|(_, english)| english));
+}
+
 #[test]
 fn categories_form_a_tree() {
     let case = Case::new();

@@ -157,6 +157,47 @@ fn sets_become_what_their_template_says() {
     case.app.check();
 }
 
+/// templates T13: a module gets the name of its service template back. The doors let nobody take it away, so the store is written.
+#[test]
+fn a_module_with_another_name_is_renamed() {
+    let case = Case::new();
+    let set = case.sets[0];
+    let module = case.modules(set)[0].clone();
+    let id = module["bk_module_id"].as_i64().unwrap();
+    let mut odd = module.clone();
+    odd["bk_module_name"] = json!("odd");
+    let document = odd.to_string();
+    let renamed = case.app.store.write_blocking(move |tx| {
+        let params = [id.into(), document.as_str().into()];
+        tx.execute("UPDATE module SET name = 'odd', document = $2 WHERE id = $1", &params)
+    });
+    assert_eq!(renamed.unwrap(), 1);
+    assert_eq!(case.difference(set)["module_diffs"][0]["diff_type"], "changed");
+    assert_eq!(case.status(json!({"bk_set_ids": [set]})), [(set, "need_sync".into())]);
+    next_millisecond();
+    let job = case.follow(&[set]);
+    assert_eq!((&job["status"], &job["parts"], &job["failures"]), (&json!("finished"), &json!(3), &json!([])), "{job}");
+    case.assert_clean(set);
+    let after = case.modules(set)[0].clone();
+    for (field, value) in after.as_object().unwrap() {
+        match field.as_str() {
+            "last_time" | "bk_updated_at" | "bk_updated_by" => {}
+            _ => assert_eq!(*value, module[field], "{field}"),
+        }
+    }
+    assert_ne!(after["last_time"], module["last_time"]);
+    let entries = case.app.documents(
+        "SELECT '{\"request\":\"' || request_id || '\",\"user\":\"' || user_name || '\",\"name\":\"' || resource_name
+            || '\",\"what\":\"' || resource_type || ' ' || action || '\",\"detail\":' || detail || '}' FROM audit
+            WHERE substr(request_id, 1, 4) = 'job:' AND resource_type <> 'sync_job' ORDER BY id",
+    );
+    let told = json!({"request": format!("job:{}", job["job_id"]), "user": "ops", "name": "odd", "what": "module update",
+        "detail": {"bk_obj_id": "module",
+            "details": {"pre_data": odd, "cur_data": null, "update_fields": {"bk_module_name": "a"}}}});
+    assert_eq!(entries, [told]);
+    case.app.check();
+}
+
 /// templates E88, defect 33: a template without service templates empties its sets, and fixes their attributes all the same.
 #[test]
 fn a_template_without_services_is_followed_too() {
@@ -399,6 +440,56 @@ fn rights_are_asked_for() {
     assert_eq!(post("tom", search, json!({"set_template_id": template})).data()["count"], 0);
     let body = json!({"bk_biz_id": 3, "set_template_id": template, "bk_set_ids": [set]});
     app.esb_as("tom", "sync_set_template_to_set", body).fails_with(9_900_403);
+}
+
+/// Who may edit service instances steers the jobs of modules; those of sets ask for the right to edit the topology, and the other way
+/// round.
+#[test]
+fn each_kind_of_job_asks_for_its_own_right_to_steer() {
+    let app = TestApp::with().settings(|settings| settings.jobs.run = false).administrator("root").start();
+    let send = |user: &str, method: &str, path: &str, body: Value| app.native_as(user, method, path, body);
+    let root = |path: &str, body: Value| send("root", "POST", path, body).data();
+    root("/biz/0", json!({"bk_biz_name": "b3", "bk_biz_maintainer": "ops"}));
+    let service = json!({"bk_biz_id": 3, "name": "st", "service_category_id": 2});
+    let service = root("/create/proc/service_template", service)["id"].clone();
+    let template = json!({"name": "t", "service_template_ids": [service]});
+    let template = root("/create/topo/set_template/bk_biz_id/3", template)["id"].clone();
+    let set = root("/set/3", json!({"bk_set_name": "s", "bk_parent_id": 3, "set_template_id": template}));
+    let modules = root(&format!("/module/search/0/3/{}", set["bk_set_id"]), json!({}));
+    app.grant("ann", Action::EditServiceInstance, Some(3));
+    app.grant("tom", Action::EditTopology, Some(3));
+    let of_set = format!("/updatemany/topo/set_template/{template}/bk_biz_id/3/sync_to_instances");
+    send("tom", "POST", &of_set, json!({"bk_set_ids": [set["bk_set_id"]]})).data();
+    let of_module = json!({"bk_biz_id": 3, "service_template_id": service,
+        "bk_module_ids": [modules["info"][0]["bk_module_id"]]});
+    send("ann", "PUT", "/update/proc/service_instance/sync", of_module).data();
+    let jobs = || root("/findmany/sync_job/bk_biz_id/3", json!({}))["info"].clone();
+    let [module_job, set_job] = [0, 1].map(|i| jobs()[i]["job_id"].clone());
+    let steer = |user: &str, how: &str, ids: &[&Value]| {
+        let body = json!({"bk_biz_id": 3, "job_ids": ids});
+        send(user, "PUT", &format!("/update/sync_job/{how}"), body)
+    };
+    let before = jobs();
+    for how in ["cancel", "retry"] {
+        for (user, action, ids) in [
+            ("ann", "edit_biz_topology", vec![&set_job]),
+            ("ann", "edit_biz_topology", vec![&module_job, &set_job]),
+            ("tom", "edit_biz_service_instance", vec![&module_job]),
+            ("tom", "edit_biz_service_instance", vec![&set_job, &module_job]),
+        ] {
+            let refused = steer(user, how, &ids);
+            refused.fails_with(9_900_403);
+            assert_eq!(refused.json()["permission"]["actions"][0]["id"], action, "{user} {how} {ids:?}");
+        }
+        steer("eve", how, &[&set_job]).fails_with(9_900_403);
+        assert_eq!(jobs(), before);
+    }
+    for how in ["cancel", "retry"] {
+        steer("ann", how, &[&module_job]).data();
+        steer("tom", how, &[&set_job]).data();
+    }
+    let told: Vec<_> = [0, 1].map(|i| jobs()[i]["status"].clone()).into();
+    assert_eq!(told, ["waiting", "waiting"]);
 }
 
 #[test]

@@ -322,6 +322,24 @@ fn templates_are_listed_by_pages() {
     case.app.post("/findmany/topo/set_template/bk_biz_id/0/web", json!({})).fails_with(1_199_006).naming("bk_biz_id");
 }
 
+/// templates T9: each template with the number of its own sets.
+#[test]
+fn sets_of_a_template_are_counted() {
+    let case = Case::new();
+    let [none, two, one] = ["t", "u", "v"].map(|name| case.made(name, &case.services));
+    for (name, template) in [("a", two), ("b", one), ("c", two)] {
+        case.app.set_of(&case.estate, name, template);
+    }
+    let counts = |body: Value| -> Vec<(i64, i64)> {
+        let data = case.list("/web", body).data();
+        let number = |value: &Value| value.as_i64().unwrap();
+        let rows = data["info"].as_array().unwrap().iter();
+        rows.map(|row| (number(&row["set_template"]["id"]), number(&row["set_instance_count"]))).collect()
+    };
+    assert_eq!(counts(json!({})), [(none, 0), (two, 2), (one, 1)]);
+    assert_eq!(counts(json!({"set_template_ids": [one, two], "page": {"sort": "-id", "limit": 1}})), [(one, 1)]);
+}
+
 /// templates E26, and what it leaves behind
 #[test]
 fn a_service_template_that_goes_is_not_listed_any_more() {
