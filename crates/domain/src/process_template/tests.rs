@@ -235,6 +235,44 @@ fn differences_are_told_by_field() {
 }
 
 #[test]
+fn the_order_of_the_rows_does_not_count() {
+    // templates E58
+    let row = |id: i64, port: &str| {
+        format!(
+            r#"{{"row_id":{id},"ip":{{"value":"3","as_default_value":true}},"port":{{"value":"{port}"}},
+               "protocol":{{"value":"1","as_default_value":true}},"enable":{{"value":true}}}}"#
+        )
+    };
+    let property = rows(&[row(2, "80"), row(1, "443")].join(",")).unwrap();
+    let fresh = placed(&property, &host());
+    let in_order = r#"[{"enable":true,"ip":"10.0.0.1","port":"80","protocol":"1","template_row_id":2},{"enable":true,"ip":"10.0.0.1","port":"443","protocol":"1","template_row_id":1}]"#;
+    assert_eq!(field(&fresh, "bind_info").to_string(), in_order);
+    let unlocked = in_order.replace("443", "8443");
+    let locked = unlocked.replacen(r#""protocol":"1""#, r#""protocol":"2""#, 1);
+    for (is, becomes) in [(in_order, None), (&unlocked, None), (&locked, Some(&unlocked))] {
+        for is_turned in [false, true] {
+            let mut is = tree(is).as_list().unwrap().to_vec();
+            if is_turned {
+                is.reverse();
+            }
+            let process = stored(&with_rows(&fresh, |rows| rows.clone_from(&is)));
+            let told: Vec<_> = property
+                .differences(&process, &host())
+                .into_iter()
+                .map(|found| (found.field, found.is, found.becomes))
+                .collect();
+            let want: Vec<_> =
+                becomes.iter().map(|becomes| ("bind_info", Json::List(is.clone()), tree(becomes))).collect();
+            assert_eq!(told, want);
+            assert_eq!(property.pattern().is_followed(&text_of(&process), &host()), Some(becomes.is_none()));
+            // What is written has the order of the template again.
+            let followed = property.follow(&process, STAMP, &host()).map(|new| field(&stored(&new), "bind_info"));
+            assert_eq!(followed, becomes.map(|becomes| tree(becomes)));
+        }
+    }
+}
+
+#[test]
 fn other_addresses_of_a_host_reach_the_rows_that_are_locked_to_them() {
     // templates 7.4, invariant 26, defects 30 and 31
     let cell = |ip: &str, lock: bool| format!(r#"{{"value":"{ip}","as_default_value":{lock}}}"#);
