@@ -143,6 +143,11 @@ pub(crate) fn has_what_is_locked(property: &Property, process: &StoredProcess, h
         && property.bind.rows.iter().all(has_row)
 }
 
+/// The template after an update that names everything: as the other, but for the name of its program.
+pub(crate) fn changed_to(property: &Property, other: &Property) -> Property {
+    property.updated(&sent(&other.json()), &FieldPath::root()).unwrap()
+}
+
 /// A setting with one of these values.
 pub(crate) fn setting(values: &'static [&'static str]) -> impl Strategy<Value = String> {
     let locks =
