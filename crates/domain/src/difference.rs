@@ -118,3 +118,101 @@ pub fn has_values<'a>(
 ) -> bool {
     attributes.iter().all(|held| value_of(held).unwrap_or(&Json::Null) == &held.value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{BusinessId, ServiceTemplateId, TemplateAttributeId};
+    use crate::process_template::made_up::{create, host, placed, text_of, tree};
+    use crate::topology::Birth;
+
+    fn template(id: i64, name: &str) -> ProcessTemplate {
+        let property = create(&format!(
+            r#"{{"bk_func_name":{{"value":"{name}"}},"bk_process_name":{{"value":"{name}"}},
+               "user":{{"value":"root","as_default_value":true}}}}"#
+        ));
+        let owner = (BusinessId(3), ServiceTemplateId(1));
+        ProcessTemplate::place(ProcessTemplateId(id), owner, property.unwrap(), &Birth { time: "once", user: "ops" })
+    }
+
+    fn process(template: i64, name: &str) -> ComparedProcess<'_> {
+        let process_template_id = ProcessTemplateId(template);
+        ComparedProcess { process_template_id, host_id: HostId(7), name, fixed_fields: "" }
+    }
+
+    /// What a tally tells: the templates by their ids, the names of what goes, and whether it is clean.
+    fn told(tally: &Tally) -> (Vec<i64>, Vec<i64>, Vec<(&str, i64)>, bool) {
+        let templates = [template(1, "a"), template(2, "b")];
+        let ids = |of: &mut dyn Iterator<Item = &ProcessTemplate>| of.map(|template| template.id.get()).collect();
+        (
+            ids(&mut tally.changed(&templates)),
+            ids(&mut tally.added(&templates)),
+            tally.removed().map(|(name, id)| (name, id.get())).collect(),
+            tally.is_clean(&templates),
+        )
+    }
+
+    #[test]
+    fn a_module_is_told_by_template() {
+        // templates 10.3
+        let of = |instances, hosts, seen: &[(i64, &'static str, Standing)]| {
+            let mut tally = Tally { instances, hosts, ..Tally::default() };
+            for (template, name, standing) in seen {
+                tally.see(process(*template, name), *standing);
+            }
+            tally
+        };
+        let (same, changed, removed) = (Standing::Same, Standing::Changed, Standing::Removed);
+        let whole = [(1, "a", same), (2, "b", same), (1, "a", same), (2, "b", same)];
+        assert_eq!(told(&of(0, 0, &[])), (vec![], vec![], vec![], true));
+        assert_eq!(told(&of(2, 2, &whole)), (vec![], vec![], vec![], true));
+        // A host without instance: every template has something to make.
+        assert_eq!(told(&of(2, 3, &whole)), (vec![], vec![1, 2], vec![], false));
+        assert_eq!(told(&of(0, 1, &[])), (vec![], vec![1, 2], vec![], false));
+        assert_eq!(told(&of(2, 2, &whole[..3])), (vec![], vec![2], vec![], false));
+        // One of several is enough, and a process that would change is there.
+        let other = [(1, "a", same), (2, "b", changed), (1, "a", same), (2, "b", same)];
+        assert_eq!(told(&of(2, 2, &other)), (vec![2], vec![], vec![], false));
+        // What goes is told by its name, once, with the template that the first names; it stands for no template that is there.
+        let gone = [(0, "z", removed), (9, "z", removed), (9, "c", removed), (1, "a", same), (2, "b", same)];
+        assert_eq!(told(&of(1, 1, &gone)), (vec![], vec![], vec![("c", 9), ("z", 0)], false));
+        assert_eq!(told(&of(1, 1, &[(2, "b", same), (9, "a", removed)])), (vec![], vec![1], vec![("a", 9)], false));
+    }
+
+    #[test]
+    fn how_a_process_stands_to_its_template() {
+        let templates = [template(1, "a"), template(2, "b")];
+        let patterns = Patterns::new(&templates);
+        assert_eq!(patterns.templates(), &templates);
+        let fields = text_of(&placed(&templates[0].property, &host()));
+        let standing = |template: i64, fixed_fields: &str| {
+            let process = ComparedProcess { fixed_fields, ..process(template, "a") };
+            patterns.standing(process, &HashMap::new())
+        };
+        assert_eq!(standing(1, &fields), Some(Standing::Same));
+        assert_eq!(standing(1, &fields.replace("root", "other")), Some(Standing::Changed));
+        assert_eq!(standing(2, &fields), Some(Standing::Changed));
+        assert_eq!([standing(0, &fields), standing(3, &fields)], [Some(Standing::Removed); 2]);
+        assert_eq!(standing(1, "nonsense"), None);
+    }
+
+    #[test]
+    fn a_value_that_is_missing_counts_as_null() {
+        let fixed = |attribute_id: i64, value: &str| TemplateAttribute {
+            id: TemplateAttributeId(attribute_id),
+            attribute_id,
+            value: tree(value),
+            document: String::new(),
+        };
+        let module = [(1, Json::Int(2)), (3, Json::Null)];
+        let has = |attributes: &[TemplateAttribute]| {
+            let value_of = |held: &TemplateAttribute| module.iter().find(|(id, _)| *id == held.attribute_id);
+            has_values(attributes, |held| value_of(held).map(|(_, value)| value))
+        };
+        assert!(has(&[]));
+        assert!(has(&[fixed(1, "2"), fixed(2, "null"), fixed(3, "null")]));
+        for other in [fixed(1, "3"), fixed(1, "\"2\""), fixed(1, "null"), fixed(2, "0"), fixed(3, "\"\"")] {
+            assert!(!has(&[fixed(1, "2"), other.clone()]), "{other:?}");
+        }
+    }
+}

@@ -391,4 +391,6 @@ fn checked(field: &str, kind: Kind, value: &Json) -> Result<Json, Reason> {
 }
 
 #[cfg(test)]
+pub(crate) mod made_up;
+#[cfg(test)]
 mod tests;

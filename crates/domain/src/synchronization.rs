@@ -207,3 +207,6 @@ impl<'a> Planner<'a> {
         Plan { new_hosts, ended: Vec::new(), instances }
     }
 }
+
+#[cfg(test)]
+mod tests;

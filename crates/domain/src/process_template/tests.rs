@@ -1,31 +1,10 @@
 //! What templates accept (`templates` 7), and the laws of following one (`templates` 10.2) over made-up templates and processes.
 
+use super::made_up::*;
 use super::*;
 use crate::bind_info::{HostAddresses, stored_cells};
-use crate::id::{BusinessId, HostId, ProcessId, ServiceInstanceId};
-use crate::process::{NewProcess, Placement, ProcessUpdate, StoredProcess, Unnamed, UpdateStamp};
+use crate::process::StoredProcess;
 use proptest::prelude::*;
-use proptest::sample::select;
-use std::collections::BTreeSet;
-
-fn tree(json: &str) -> Json {
-    parse(json.as_bytes(), Limits::default()).unwrap()
-}
-
-fn sent(json: &str) -> PropertyIn {
-    Decoder::decode(tree(json), false).unwrap_or_else(|faults| panic!("{json}: {faults:?}"))
-}
-
-fn faults_of(result: Result<Property, Vec<Fault>>) -> Result<Property, Vec<String>> {
-    result.map_err(|faults| {
-        assert!(faults.iter().all(|fault| fault.cause == Cause::ParamInvalid));
-        faults.iter().map(|fault| fault.path.to_string()).collect()
-    })
-}
-
-fn create(json: &str) -> Result<Property, Vec<String>> {
-    faults_of(Property::create(&sent(json), &FieldPath::root()))
-}
 
 const NAMES: &str = r#""bk_func_name":{"value":"java"},"bk_process_name":{"value":"job"}"#;
 
@@ -43,15 +22,6 @@ fn row(ip: &str, port: &str, protocol: &str) -> String {
 
 fn value(property: &Property, field: &str) -> Json {
     tree(&property.json()).as_object().unwrap().get(field).unwrap().clone()
-}
-
-fn host() -> HostAddresses {
-    HostAddresses {
-        inner_v4: "10.0.0.1,10.0.0.2".into(),
-        outer_v4: "".into(),
-        inner_v6: ",fe80::1".into(),
-        outer_v6: "2001::8".into(),
-    }
 }
 
 #[test]
@@ -174,39 +144,6 @@ fn blanks_around_a_text_are_told_or_taken_off() {
     assert_eq!(value(&property, "user").as_object().unwrap().get("value"), Some(&"root".into()));
 }
 
-const STAMP: UpdateStamp<'_> = UpdateStamp { time: "later", user: "ops" };
-
-fn placed(property: &Property, host: &HostAddresses) -> StoredProcess {
-    let at = Placement {
-        business_id: BusinessId(3),
-        service_instance_id: ServiceInstanceId(54),
-        host_id: HostId(7),
-        host,
-        time: "once",
-        user: "ops",
-    };
-    stored(&property.fresh().place(ProcessId(46), &at))
-}
-
-fn stored(process: &NewProcess) -> StoredProcess {
-    StoredProcess::read(process.id, &process.fixed_fields, &process.extra_fields).unwrap()
-}
-
-fn field(process: &StoredProcess, name: &str) -> Json {
-    process.value(FIELDS.iter().position(|(field, _)| *field == name).unwrap())
-}
-
-/// What a caller's update makes of a process; `Err` with the paths at fault.
-fn edit(property: &Property, process: &StoredProcess, json: &str) -> Result<StoredProcess, Vec<String>> {
-    let update = ProcessUpdate::read(tree(json).as_object().unwrap(), Unnamed::Cleared, &FieldPath::root());
-    assert!(update.mistyped().is_empty(), "{json}");
-    let mut faults = Vec::new();
-    match property.edit(process, &update, STAMP, &host(), &mut faults) {
-        Some(edited) => Ok(stored(&edited)),
-        None => Err(faults.iter().map(|fault| fault.path.to_string()).collect()),
-    }
-}
-
 #[test]
 fn a_fresh_process_takes_the_addresses_of_its_host() {
     // templates E44 to E47, defect 31
@@ -298,6 +235,44 @@ fn differences_are_told_by_field() {
 }
 
 #[test]
+fn the_order_of_the_rows_does_not_count() {
+    // templates E58
+    let row = |id: i64, port: &str| {
+        format!(
+            r#"{{"row_id":{id},"ip":{{"value":"3","as_default_value":true}},"port":{{"value":"{port}"}},
+               "protocol":{{"value":"1","as_default_value":true}},"enable":{{"value":true}}}}"#
+        )
+    };
+    let property = rows(&[row(2, "80"), row(1, "443")].join(",")).unwrap();
+    let fresh = placed(&property, &host());
+    let in_order = r#"[{"enable":true,"ip":"10.0.0.1","port":"80","protocol":"1","template_row_id":2},{"enable":true,"ip":"10.0.0.1","port":"443","protocol":"1","template_row_id":1}]"#;
+    assert_eq!(field(&fresh, "bind_info").to_string(), in_order);
+    let unlocked = in_order.replace("443", "8443");
+    let locked = unlocked.replacen(r#""protocol":"1""#, r#""protocol":"2""#, 1);
+    for (is, becomes) in [(in_order, None), (&unlocked, None), (&locked, Some(&unlocked))] {
+        for is_turned in [false, true] {
+            let mut is = tree(is).as_list().unwrap().to_vec();
+            if is_turned {
+                is.reverse();
+            }
+            let process = stored(&with_rows(&fresh, |rows| rows.clone_from(&is)));
+            let told: Vec<_> = property
+                .differences(&process, &host())
+                .into_iter()
+                .map(|found| (found.field, found.is, found.becomes))
+                .collect();
+            let want: Vec<_> =
+                becomes.iter().map(|becomes| ("bind_info", Json::List(is.clone()), tree(becomes))).collect();
+            assert_eq!(told, want);
+            assert_eq!(property.pattern().is_followed(&text_of(&process), &host()), Some(becomes.is_none()));
+            // What is written has the order of the template again.
+            let followed = property.follow(&process, STAMP, &host()).map(|new| field(&stored(&new), "bind_info"));
+            assert_eq!(followed, becomes.map(|becomes| tree(becomes)));
+        }
+    }
+}
+
+#[test]
 fn other_addresses_of_a_host_reach_the_rows_that_are_locked_to_them() {
     // templates 7.4, invariant 26, defects 30 and 31
     let cell = |ip: &str, lock: bool| format!(r#"{{"value":"{ip}","as_default_value":{lock}}}"#);
@@ -322,16 +297,13 @@ fn other_addresses_of_a_host_reach_the_rows_that_are_locked_to_them() {
     // The rows of the process stand in another order than those of the template, and one locked cell is not as it should be.
     let own = r#"{"bind_info":[{"template_row_id":5,"ip":"1.2.3.4","port":"81","enable":true}],"user":"x"}"#;
     let process = edit(&property, &placed(&property, &before), own).unwrap();
-    let backwards = |place: usize, out: &mut JsonWriter| {
-        let mut rows = process.value(place).as_list().unwrap().to_vec();
+    let process = stored(&with_rows(&process, |rows| {
         rows.reverse();
-        for row in &mut rows {
+        for row in rows {
             let Json::Object(row) = row else { unreachable!("a row") };
             row.insert("protocol", "2".into());
         }
-        _ = out.value(&Json::List(rows));
-    };
-    let process = stored(&process.rewritten(STAMP, &Default::default(), |_| None, backwards));
+    }));
     let after = HostAddresses { outer_v4: ",7.7.7.7,8.8.8.8".into(), outer_v6: "".into(), ..before.clone() };
     let (difference, new) = property.readdress(&process, STAMP, &before, &after).unwrap();
     let moved = stored(&new);
@@ -348,130 +320,6 @@ fn other_addresses_of_a_host_reach_the_rows_that_are_locked_to_them() {
     // A process without rows gets none.
     let bare = placed(&with(r#""user":{}"#).unwrap(), &before);
     assert_eq!(property.readdress(&bare, STAMP, &before, &after), None);
-}
-
-/// A setting with one of these values.
-fn setting(values: &'static [&'static str]) -> impl Strategy<Value = String> {
-    let locks =
-        select(&["", r#","as_default_value":null"#, r#","as_default_value":false"#, r#","as_default_value":true"#][..]);
-    (select(values), locks).prop_map(|(value, lock)| format!(r#"{{"value":{value}{lock}}}"#))
-}
-
-fn template_row() -> impl Strategy<Value = String> {
-    let address = select(
-        &[("null", "1"), ("\"\"", "3"), ("\"1\"", "2"), ("\"3\"", "1"), ("\"4\"", "1"), ("\"7\"", "4"), ("\"8\"", "3")]
-            [..],
-    );
-    let lock = || select(&["", r#","as_default_value":true"#][..]);
-    let locks = (lock(), lock(), lock());
-    (address, setting(&["\"80\"", "\"80-90\"", "\"80,443\""]), setting(&["true", "false", "null"]), locks).prop_map(
-        |((ip, protocol), port, enable, (ip_lock, protocol_lock, _))| {
-            format!(
-                r#""ip":{{"value":{ip}{ip_lock}}},"port":{port},"protocol":{{"value":"{protocol}"{protocol_lock}}},"enable":{enable}"#
-            )
-        },
-    )
-}
-
-prop_compose! {
-    fn property()(
-        name in select(&["a", "b"][..]),
-        plain in (
-            setting(&["null", "1", "2"]),
-            setting(&["null", "\"\"", "\"root\"", "\"two words\""]),
-            setting(&["null", "\"x\"", "\"\\\"q\\\" \\n\""]),
-            setting(&["null", "true", "false"]),
-            setting(&["null", "\"\"", "\"-g\""]),
-        ),
-        ids in prop::sample::subsequence(vec![1, 2, 3, 4], 0..=4).prop_shuffle(),
-        rows in prop::collection::vec(template_row(), 4),
-        lock in select(&["true", "false", "null"][..]),
-        has_ports in any::<bool>(),
-    ) -> Property {
-        let (proc_num, user, start_cmd, auto_start, regex) = plain;
-        let rows: Vec<_> = ids.iter().zip(rows).map(|(id, row)| format!(r#"{{"row_id":{id},{row}}}"#)).collect();
-        let rows = if has_ports { format!("[{}]", rows.join(",")) } else { "null".into() };
-        create(&format!(
-            r#"{{"bk_func_name":{{"value":"f"}},"bk_process_name":{{"value":"{name}"}},"proc_num":{proc_num},"user":{user},
-               "start_cmd":{start_cmd},"auto_start":{auto_start},"bk_start_param_regex":{regex},
-               "bind_info":{{"value":{rows},"as_default_value":{lock}}}}}"#
-        )).unwrap()
-    }
-}
-
-prop_compose! {
-    /// The fields of an update that nothing is wrong with.
-    fn request()(
-        plain in (
-            prop::option::of(select(&["null", "7"][..])),
-            prop::option::of(select(&["null", "\"\"", "\"other\""][..])),
-            prop::option::of(select(&["null", "true"][..])),
-            prop::option::of(select(&["null", "\"-h\""][..])),
-        ),
-        rows in prop::option::of(prop::collection::vec((0..6_i64, select(&["1", "8000-8010"][..]), any::<bool>()), 0..4)),
-        name in prop::option::of(select(&["\"z\""][..])),
-    ) -> String {
-        let (proc_num, user, auto_start, regex) = plain;
-        let mut out = JsonWriter::default();
-        out.raw("{");
-        for (field, value) in [
-            ("proc_num", proc_num), ("user", user), ("auto_start", auto_start), ("bk_start_param_regex", regex),
-            ("bk_process_name", name),
-        ] {
-            if let Some(value) = value {
-                out.key(field).raw(value);
-            }
-        }
-        if let Some(rows) = rows {
-            out.key("bind_info").raw("[");
-            for (id, port, enable) in rows {
-                out.separate().raw(&format!(
-                    r#"{{"template_row_id":{id},"ip":"1.2.3.4","port":"{port}","protocol":"2","enable":{enable}}}"#
-                ));
-            }
-            out.raw("]");
-        }
-        out.raw("}");
-        out.finish()
-    }
-}
-
-fn hosts() -> impl Strategy<Value = HostAddresses> {
-    let other = HostAddresses { inner_v4: "10.9.9.9".into(), ..HostAddresses::default() };
-    select(vec![host(), other, HostAddresses::default()])
-}
-
-fn any_host() -> impl Strategy<Value = HostAddresses> {
-    let addresses = || select(&["", "10.0.0.1", ",10.0.0.1,9.9.9.9", "2001::8", "fe80::1"][..]);
-    (addresses(), addresses(), addresses(), addresses()).prop_map(|(inner_v4, outer_v4, inner_v6, outer_v6)| {
-        let [inner_v4, outer_v4, inner_v6, outer_v6] = [inner_v4, outer_v4, inner_v6, outer_v6].map(str::to_owned);
-        HostAddresses { inner_v4, outer_v4, inner_v6, outer_v6 }
-    })
-}
-
-/// The rows of a process with their ids.
-fn row_ids(process: &StoredProcess) -> Vec<i64> {
-    stored_cells(Some(&field(process, "bind_info"))).iter().map(|row| row[4].as_int().unwrap()).collect()
-}
-
-fn row_ids_of(property: &Property) -> Vec<i64> {
-    property.bind.rows.iter().map(|row| row.row_id).collect()
-}
-
-/// Every value that a caller may change in a process: plain ones by field, cells by row and cell.
-fn unlocked(property: &Property, process: &StoredProcess) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (place, field, _) in plain_fields().filter(|(place, _, _)| !property.settings[*place].is_locked()) {
-        found.insert(format!("{field}={}", process.value(place)));
-    }
-    for row in stored_cells(Some(&field(process, "bind_info"))) {
-        let template = property.bind.rows.iter().find(|template| Json::Int(template.row_id) == row[4]);
-        let Some(template) = template else { continue };
-        for (cell, value) in row.iter().enumerate().filter(|(cell, _)| !template.is_locked(*cell)) {
-            found.insert(format!("{} {cell}={value}", template.row_id));
-        }
-    }
-    found
 }
 
 proptest! {
@@ -506,10 +354,7 @@ proptest! {
             process = edit(&before, &process, request).unwrap();
         }
         let differences = after.differences(&process, &moved);
-        let text = process.rewritten(STAMP, &Default::default(), |_| None, |place, out| {
-            out.raw(process.raw(place));
-        });
-        let is_followed = after.pattern().is_followed(&text.fixed_fields, &moved);
+        let is_followed = after.pattern().is_followed(&text_of(&process), &moved);
         prop_assert_eq!(is_followed, Some(differences.is_empty()));
         match after.follow(&process, STAMP, &moved) {
             None => prop_assert_eq!(differences, vec![]),
@@ -528,13 +373,9 @@ proptest! {
                 ids.0.sort_unstable();
                 ids.1.sort_unstable();
                 prop_assert_eq!(ids.0, ids.1);
+                prop_assert!(has_what_is_locked(&after, &followed, &moved));
                 // What no lock holds is as it was; rows that came or went do not count.
-                let shared = |kept: BTreeSet<String>| {
-                    let had = row_ids(&process);
-                    let of_row = |id: &str| id.parse::<i64>().is_ok_and(|id| !had.contains(&id));
-                    kept.into_iter().filter(|text| !text.split(' ').next().is_some_and(of_row)).collect::<BTreeSet<_>>()
-                };
-                prop_assert_eq!(shared(unlocked(&after, &followed)), shared(unlocked(&after, &process)));
+                prop_assert_eq!(unlocked(&after, &followed, &process), unlocked(&after, &process, &process));
             }
         }
     }
