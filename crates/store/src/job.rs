@@ -1,6 +1,7 @@
 //! Jobs: work that goes on after the answer, part by part, each part one transaction. A server that is at a job holds it by a lease, a
 //! row like any other. The lease only keeps servers from trying the same job: that no part is done twice, and none after the job was
-//! called off, follows from the lock on the job's row that each part takes first.
+//! called off, follows from the lock on the job's row that each part takes first. Which job is newer is told by when it was asked for:
+//! servers draw ids in blocks, so these have no order in time.
 
 use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, JobId};
@@ -40,20 +41,23 @@ crate::statements! {
     LIST_FAILED_PARTS = "SELECT job_id, number, response FROM job_part WHERE job_id {in $1} AND status = 4 ORDER BY job_id, number";
     /// Served by `job_part_number`.
     LIST_PARTS = "SELECT job_id, number, status, content, response FROM job_part WHERE job_id {in $1} ORDER BY job_id, number";
-    /// Served by `job_target`.
+    /// Served by `job_unfinished` and `job_target_time`.
     LIST_NEWEST = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE id IN (SELECT max(id) FROM job
-        WHERE kind = $1 AND target_id {in $2} GROUP BY target_id) AND business_id = $3 ORDER BY id";
-    /// Served by `job_business`, the newest first.
+        created_ms, changed_ms, reason, holder FROM job WHERE id IN (SELECT coalesce(
+            (SELECT present.id FROM job present WHERE present.kind = $1 AND present.target_id = e.value AND present.status < 3),
+            (SELECT past.id FROM job past WHERE past.kind = $1 AND past.target_id = e.value
+                ORDER BY past.created_ms DESC, past.id DESC LIMIT 1))
+        FROM {each of $2}) AND business_id = $3 ORDER BY target_id";
+    /// Served by `job_business_time`, the newest first.
     LIST_OF_BUSINESS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE business_id = $1 ORDER BY id DESC LIMIT $2";
+        created_ms, changed_ms, reason, holder FROM job WHERE business_id = $1 ORDER BY created_ms DESC, id DESC LIMIT $2";
     /// Served by the primary key, the newest first.
     LIST_BY_ID = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 ORDER BY id DESC";
-    /// Served by `job_target`, the newest first.
+        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 ORDER BY created_ms DESC, id DESC";
+    /// Served by `job_target_time`, the newest first.
     LIST_OF_TARGETS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job {index job_target}
-        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 ORDER BY id DESC";
+        created_ms, changed_ms, reason, holder FROM job {index job_target_time}
+        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 ORDER BY created_ms DESC, id DESC";
     /// Served by `job_ended`.
     LIST_OLD = "SELECT id FROM job WHERE status > 2 AND changed_ms < $1 ORDER BY changed_ms LIMIT $2";
     /// Served by `job_part_number` and the primary key.
@@ -295,7 +299,8 @@ pub fn list_parts(tx: &mut dyn Tx, ids: &[JobId]) -> Result<Vec<WholePart>, Stor
     })
 }
 
-/// The newest job of each of these targets that has one in the business.
+/// The job by which each of these targets stands, of those that have one in the business: the one that is not ended, else the newest. In
+/// order of the targets.
 pub fn list_newest(
     tx: &mut dyn Tx,
     business: BusinessId,

@@ -1,0 +1,194 @@
+//! Which job a target stands by, which one is done next and by whom, and how much of it at a time: `templates` 11.1, Y2 and T14 to T16,
+//! where ids have no order in time, clocks differ, and parts are too large. The runners are the tests' own.
+
+#![expect(clippy::unwrap_used, reason = "a test ends with its first error")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::runners::Runners;
+use support::templated::{Case, job};
+use support::{Answer, TestApp};
+
+/// A server that does no jobs.
+fn idle_app() -> TestApp {
+    let app = TestApp::with().settings(|settings| (settings.dev, settings.jobs.run) = (true, false));
+    app.administrator(support::USER).start()
+}
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap()
+}
+
+/// The jobs of a business as the list has them.
+fn jobs(app: &TestApp, business: i64, more: Value) -> Vec<Value> {
+    app.post(&format!("/findmany/sync_job/bk_biz_id/{business}"), more).data()["info"].as_array().unwrap().clone()
+}
+
+fn ids(jobs: &[Value]) -> Vec<i64> {
+    jobs.iter().map(|job| number(&job["job_id"])).collect()
+}
+
+/// Calls a job off, or sets it going again.
+fn steer(app: &TestApp, business: i64, how: &str, job: i64) {
+    let body = json!({"bk_biz_id": business, "job_ids": [job]});
+    app.native("PUT", &format!("/update/sync_job/{how}"), body).data();
+}
+
+/// Lets a job look as if it had been asked for at another time, in seconds from now.
+fn asked_for(app: &TestApp, job: i64, seconds: i64) {
+    let time = support::now().unix_ms() / 1000 * 1000 + seconds * 1000;
+    let moved = app.store.write_blocking(move |tx| {
+        let moved = "UPDATE job SET created_ms = $2 WHERE id = $1";
+        tx.execute(moved, &[job.into(), time.into()])
+    });
+    assert_eq!(moved.unwrap(), 1);
+}
+
+impl Case {
+    fn idle() -> Self {
+        Self::on(idle_app())
+    }
+
+    fn synchronize(&self) -> Answer {
+        let body = self.asked(json!({"bk_module_ids": [self.module]}));
+        self.app.native("PUT", "/update/proc/service_instance/sync", body)
+    }
+
+    /// Asks for a job and answers its id.
+    fn ask(&self) -> i64 {
+        self.synchronize().data();
+        let open = json!({"status": ["new", "waiting", "executing"]});
+        ids(&jobs(&self.app, self.estate.business, open))[0]
+    }
+
+    fn steer(&self, how: &str, job: i64) {
+        steer(&self.app, self.estate.business, how, job);
+    }
+
+    /// What Y2 says of the module.
+    fn status(&self) -> Value {
+        let path = format!("/findmany/proc/service_template_sync_status/bk_biz_id/{}", self.estate.business);
+        let body = json!({"bk_module_ids": [self.module], "service_template_id": self.template});
+        self.app.post(&path, body).data()[0].clone()
+    }
+}
+
+/// A set that follows a set template and is not as it wants it.
+struct Set {
+    app: TestApp,
+    business: i64,
+    template: i64,
+    set: i64,
+}
+
+impl Set {
+    fn idle() -> Self {
+        let app = idle_app();
+        let estate = app.estate();
+        let services = ["a", "b"].map(|name| app.service_template(&estate, name));
+        let template = app.set_template(&estate, "kit", &services[..1]);
+        let set = app.set_of(&estate, "s", template);
+        let body = json!({"bk_biz_id": estate.business, "id": template, "service_template_ids": services,
+            "attributes": []});
+        app.native("PUT", "/update/topo/set_template/all_info", body).data();
+        Self { app, business: estate.business, template, set }
+    }
+
+    fn path(&self, verb: &str, tail: &str) -> String {
+        format!("/{verb}/topo/set_template/{}/bk_biz_id/{}/{tail}", self.template, self.business)
+    }
+
+    fn ask(&self) -> i64 {
+        self.app.post(&self.path("updatemany", "sync_to_instances"), json!({ "bk_set_ids": [self.set] })).data();
+        ids(&jobs(&self.app, self.business, json!({"status": ["new"]})))[0]
+    }
+
+    /// The job that T14 has of the set.
+    fn newest(&self) -> Value {
+        let told = self.app.post(&self.path("findmany", "instances_sync_status"), json!({ "bk_set_ids": [self.set] }));
+        told.data()[self.set.to_string()].clone()
+    }
+
+    /// T15 or T16.
+    fn search(&self, what: &str, more: Value) -> Answer {
+        let mut body = json!({"set_template_id": self.template});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.app.post(&format!("/findmany/topo/set_template_sync_{what}/bk_biz_id/{}", self.business), body)
+    }
+
+    fn statuses(&self, what: &str) -> Vec<Value> {
+        let told = self.search(what, json!({})).data();
+        told["info"].as_array().unwrap().iter().map(|row| row["status"].clone()).collect()
+    }
+}
+
+/// Servers draw ids in blocks, so the id says nothing of the time: the newest is the one that was asked for last (`templates` Y2, 11.1).
+#[test]
+fn the_newest_job_is_the_one_that_was_asked_for_last() {
+    let case = Case::idle();
+    case.update(case.jobs[0], job("root", "80"));
+    let late = case.ask();
+    case.steer("cancel", late);
+    let early = case.ask();
+    asked_for(&case.app, early, -60);
+    asked_for(&case.app, late, -30);
+    let runners = Runners::of(&case.app);
+    runners.finish(&mut runners.runner("a"));
+    case.update(case.jobs[0], job("www", "80"));
+    // Of the one with the greater id it would be that of a minute ago.
+    let listed = jobs(&case.app, case.estate.business, json!({}));
+    assert!(late < early);
+    assert_eq!(ids(&listed), [late, early]);
+    assert_eq!(
+        (&case.status()["status"], &case.status()["create_time"]),
+        (&json!("need_sync"), &listed[0]["create_time"])
+    );
+    for more in
+        [json!({"job_ids": [early, late]}), json!({"task_type": "service_template_sync", "bk_inst_ids": [case.module]})]
+    {
+        assert_eq!(ids(&jobs(&case.app, case.estate.business, more)), [late, early]);
+    }
+}
+
+/// A module stands by the job that is not ended, whatever was asked for after it (`templates` Y2).
+#[test]
+fn a_job_that_goes_on_again_counts_before_newer_ones_that_ended() {
+    let case = Case::idle();
+    case.update(case.jobs[0], job("root", "80"));
+    let first = case.ask();
+    case.steer("cancel", first);
+    case.ask();
+    let runners = Runners::of(&case.app);
+    runners.finish(&mut runners.runner("a"));
+    assert_eq!(case.status()["status"], "finished");
+    case.update(case.jobs[0], job("www", "80"));
+    assert_eq!(case.status()["status"], "need_sync");
+    case.steer("retry", first);
+    assert_eq!(case.status()["status"], "waiting");
+    let mut runner = runners.runner("a");
+    runners.step(&mut runner);
+    assert_eq!(case.status()["status"], "executing");
+    runners.finish(&mut runner);
+    assert_eq!(case.status()["status"], "finished");
+}
+
+/// The same of sets: T14 and T15 have the job that is not ended, else the newest; T16 has the newest first.
+#[test]
+fn sets_stand_by_the_job_that_is_not_ended() {
+    let set = Set::idle();
+    let late = set.ask();
+    steer(&set.app, set.business, "cancel", late);
+    let early = set.ask();
+    asked_for(&set.app, early, -60);
+    asked_for(&set.app, late, -30);
+    assert_eq!((&set.newest()["task_id"], &set.newest()["status"]), (&json!(format!("id:{early}")), &json!("new")));
+    assert_eq!(set.statuses("status"), ["new"]);
+    assert_eq!(set.statuses("history"), ["cancelled", "new"]);
+    steer(&set.app, set.business, "cancel", early);
+    assert_eq!(set.newest()["task_id"], json!(format!("id:{late}")));
+    assert_eq!(set.statuses("status"), ["need_sync"]);
+    steer(&set.app, set.business, "retry", late);
+    assert_eq!(set.statuses("status"), ["waiting"]);
+    assert_eq!(set.statuses("history"), ["waiting", "cancelled"]);
+}
