@@ -50,7 +50,10 @@ pub(crate) async fn run(state: Arc<State>, mut stopped: watch::Receiver<bool>) {
         if let Err(error) = &step
             && !failing
         {
-            tracing::warn!(%error, "synchronizations cannot go on for now");
+            match runner.job() {
+                Some(id) => tracing::warn!(job.id = %id, %error, "job {id} cannot go on for now"),
+                None => tracing::warn!(%error, "jobs cannot be looked for now"),
+            }
         }
         failing = step.is_err();
         let wait = match step {
@@ -62,7 +65,7 @@ pub(crate) async fn run(state: Arc<State>, mut stopped: watch::Receiver<bool>) {
             // More of them wait for the next round: nothing depends on when they go.
             forgot = Some(Instant::now());
             if let Err(error) = runner.forget().await {
-                tracing::warn!(%error, "old synchronizations could not be forgotten");
+                tracing::warn!(%error, "old jobs could not be forgotten");
             }
         }
         tokio::select! {
@@ -71,7 +74,22 @@ pub(crate) async fn run(state: Arc<State>, mut stopped: watch::Receiver<bool>) {
             () = tokio::time::sleep(wait) => {}
         }
     }
-    if let Err(error) = runner.close().await {
-        tracing::warn!(%error, "a synchronization stays taken until its lease runs out");
+    if let Some(id) = runner.job()
+        && let Err(error) = runner.close().await
+    {
+        tracing::warn!(job.id = %id, %error, "job {id} stays taken until its lease runs out");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollcall_store::StoreError;
+
+    #[test]
+    fn a_part_that_takes_too_long_has_words_of_its_own() {
+        let explained = explain(&OpError::Store(StoreError::TooLong(20_000)));
+        assert_eq!((explained.code, explained.english.as_str()), (1_199_901, "the write took longer than 20000 ms"));
+        assert_eq!(explained.chinese, "写入超过 20000 毫秒");
     }
 }

@@ -5,15 +5,20 @@
 
 mod support;
 
+use rollcall_app::job::runner::Step;
+use rollcall_store::{Engine, ReadRun, Stop, StoreError, Work};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use support::runners::Runners;
 use support::templated::{Case, job};
-use support::{Answer, TestApp};
+use support::{Answer, Builder, TestApp, named};
 
 /// A server that does no jobs.
-fn idle_app() -> TestApp {
+fn idle() -> Builder {
     let app = TestApp::with().settings(|settings| (settings.dev, settings.jobs.run) = (true, false));
-    app.administrator(support::USER).start()
+    app.administrator(support::USER)
 }
 
 fn number(value: &Value) -> i64 {
@@ -47,7 +52,7 @@ fn asked_for(app: &TestApp, job: i64, seconds: i64) {
 
 impl Case {
     fn idle() -> Self {
-        Self::on(idle_app())
+        Self::on(idle().start())
     }
 
     fn synchronize(&self) -> Answer {
@@ -64,6 +69,16 @@ impl Case {
 
     fn steer(&self, how: &str, job: i64) {
         steer(&self.app, self.estate.business, how, job);
+    }
+
+    fn job(&self, id: i64) -> Value {
+        jobs(&self.app, self.estate.business, json!({"job_ids": [id]}))[0].clone()
+    }
+
+    /// How many processes each instance has.
+    fn processes(&self) -> Vec<i64> {
+        let counts = "SELECT count(*) FROM process GROUP BY service_instance_id ORDER BY service_instance_id";
+        self.app.store.read::<_, StoreError>(false, |tx| tx.list(counts, &[], |row| row.int(0))).unwrap()
     }
 
     /// What Y2 says of the module.
@@ -84,7 +99,10 @@ struct Set {
 
 impl Set {
     fn idle() -> Self {
-        let app = idle_app();
+        Self::on(idle().start())
+    }
+
+    fn on(app: TestApp) -> Self {
         let estate = app.estate();
         let services = ["a", "b"].map(|name| app.service_template(&estate, name));
         let template = app.set_template(&estate, "kit", &services[..1]);
@@ -191,4 +209,137 @@ fn sets_stand_by_the_job_that_is_not_ended() {
     steer(&set.app, set.business, "retry", late);
     assert_eq!(set.statuses("status"), ["waiting"]);
     assert_eq!(set.statuses("history"), ["waiting", "cancelled"]);
+}
+
+/// A part is cut when the job is asked for; how much of it is done at once is found out when its turn comes (`templates` E71).
+#[test]
+fn a_part_is_done_in_pieces_when_there_is_more_to_do_by_then() {
+    let case = Case::idle();
+    let runners = Runners::of(&case.app);
+    let mut runner = runners.runner("a");
+    let first = case.ask();
+    let names: Vec<_> = (0..400).map(|i| named(&format!("p{i}"))).collect();
+    let templates =
+        names.chunks(100).flat_map(|names| case.app.process_templates(&case.estate, case.template, names.to_vec()));
+    let templates: Vec<_> = templates.collect();
+    let far = |id: i64| ["parts", "finished_parts", "status"].map(|field| case.job(id)[field].clone());
+    // The module, then two hosts: three would be 1206 processes.
+    assert_eq!([(); 2].map(|()| runners.step(&mut runner)), [Step::Worked; 2]);
+    assert_eq!((case.processes(), far(first)), (vec![402, 402, 2], [json!(2), json!(1), json!("executing")]));
+    assert_eq!(runners.finish(&mut runner), 1);
+    assert_eq!((case.processes(), far(first)), (vec![402; 3], [json!(2), json!(2), json!("finished")]));
+    // What goes counts as what comes.
+    for templates in templates.chunks(100) {
+        let body = json!({"bk_biz_id": case.estate.business, "process_templates": templates});
+        case.app.native("DELETE", "/deletemany/proc/proc_template", body).data();
+    }
+    let second = case.ask();
+    assert_eq!([(); 2].map(|()| runners.step(&mut runner)), [Step::Worked; 2]);
+    assert_eq!((case.processes(), far(second)), (vec![2, 2, 402], [json!(2), json!(1), json!("executing")]));
+    assert_eq!(runners.finish(&mut runner), 1);
+    assert_eq!((case.processes(), far(second)), (vec![2; 3], [json!(2), json!(2), json!("finished")]));
+    assert!(!case.needs_sync());
+    case.app.check();
+}
+
+/// An engine on which every other write takes too long: behind each of them the runner writes that down.
+struct Slow {
+    inner: Arc<dyn Engine>,
+    /// So many more, the last of which takes too long.
+    writes: Arc<AtomicUsize>,
+}
+
+impl Engine for Slow {
+    fn read(&self, snapshot: bool, deadline: Duration, work: &mut ReadRun<'_>) -> Result<(), Stop> {
+        self.inner.read(snapshot, deadline, work)
+    }
+
+    fn reads_here(&self) -> bool {
+        self.inner.reads_here()
+    }
+
+    fn read_apart(&self, snapshot: bool, deadline: Duration, work: Work) {
+        self.inner.read_apart(snapshot, deadline, work);
+    }
+
+    fn write(&self, work: Work) {
+        let count_down = |left: usize| left.checked_sub(1);
+        let left = self.writes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down).unwrap_or(0);
+        match left % 2 {
+            0 => self.inner.write(work),
+            _ => (work.done)(Err(Stop::Failed(StoreError::TooLong(20_000)))),
+        }
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes()
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
+/// An idle server, and what makes it slow for so many writes.
+fn slow_app() -> (TestApp, impl Fn(usize)) {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let told = writes.clone();
+    let app = idle().engine(move |inner| Arc::new(Slow { inner, writes })).start();
+    (app, move |writes| told.store(writes, Ordering::SeqCst))
+}
+
+/// A part that never ends would keep its server, and its locks, for ever.
+#[test]
+fn a_part_that_takes_too_long_three_times_fails() {
+    let (app, slow_down) = slow_app();
+    let case = Case::on(app);
+    case.update(case.jobs[0], job("root", "80"));
+    let id = case.ask();
+    let runners = Runners::of(&case.app);
+    let mut runner = runners.runner("a");
+    runners.step(&mut runner);
+    // A part, a note, a part.
+    slow_down(3);
+    assert_eq!([(); 2].map(|()| runners.step(&mut runner)), [Step::Worked; 2]);
+    assert_eq!((&case.job(id)["status"], &case.job(id)["failures"]), (&json!("executing"), &json!([])));
+    // Whoever goes on with it goes on counting.
+    runners.run(runner.close()).unwrap();
+    let mut runner = runners.runner("b");
+    // The claim, a part.
+    slow_down(2);
+    assert_eq!(runners.finish(&mut runner), 1);
+    let failed = case.job(id);
+    assert_eq!((&failed["status"], &failed["finished_parts"]), (&json!("failure"), &json!(1)));
+    assert_eq!(failed["failures"][0]["part"], 2);
+    assert!(failed["failures"][0]["message"].as_str().unwrap().contains("TooLong"), "{failed}");
+    // Set going again, it has as many tries as before.
+    case.steer("retry", id);
+    runners.step(&mut runner);
+    assert_eq!(case.job(id)["status"], "finished");
+    case.update(case.jobs[0], job("www", "80"));
+    let id = case.ask();
+    runners.step(&mut runner);
+    slow_down(3);
+    runners.finish(&mut runner);
+    assert_eq!(case.job(id)["status"], "finished");
+    case.app.check();
+}
+
+/// The parts of a set's job do not depend on each other.
+#[test]
+fn the_other_parts_of_a_set_are_done_when_one_takes_too_long() {
+    let (app, slow_down) = slow_app();
+    let set = Set::on(app);
+    set.ask();
+    let runners = Runners::of(&set.app);
+    let mut runner = runners.runner("a");
+    runners.step(&mut runner);
+    slow_down(5);
+    runners.finish(&mut runner);
+    let job = set.newest();
+    let statuses: Vec<_> = job["detail"].as_array().unwrap().iter().map(|part| part["status"].clone()).collect();
+    assert_eq!(
+        (&job["status"], statuses),
+        (&json!("failure"), vec![json!("finished"), json!("failure"), json!("finished")])
+    );
 }

@@ -30,11 +30,15 @@ crate::statements! {
     /// Served by the primary key.
     KEEP = "UPDATE job SET lease_ms = $2, changed_ms = $3 WHERE id = $1";
     /// Served by `job_part_number`.
-    NEXT_PART = "SELECT number, content FROM job_part WHERE job_id = $1 AND status = 0 ORDER BY number LIMIT 1";
+    NEXT_PART = "SELECT number, content, overruns FROM job_part WHERE job_id = $1 AND status = 0 ORDER BY number LIMIT 1";
     /// Served by `job_part_number`.
     END_PART = "UPDATE job_part SET status = $3, response = $4 WHERE job_id = $1 AND number = $2";
     /// Served by `job_part_number`.
-    RENEW_PARTS = "UPDATE job_part SET status = 0, response = NULL WHERE job_id {in $1} AND status = 4";
+    LEAVE_PART = "UPDATE job_part SET content = $3, overruns = 0 WHERE job_id = $1 AND number = $2";
+    /// Served by `job_part_number`.
+    COUNT_OVERRUN = "UPDATE job_part SET overruns = overruns + 1 WHERE job_id = $1 AND number = $2";
+    /// Served by `job_part_number`.
+    RENEW_PARTS = "UPDATE job_part SET status = 0, response = NULL, overruns = 0 WHERE job_id {in $1} AND status = 4";
     /// Served by `job_part_number`.
     COUNT_PARTS = "SELECT job_id, status, count(*) FROM job_part WHERE job_id {in $1} GROUP BY job_id, status";
     /// Served by `job_part_number`.
@@ -102,6 +106,8 @@ pub struct Part {
     pub number: i64,
     /// JSON text.
     pub content: String,
+    /// How often it was not done in the time that a write may take.
+    pub overruns: i64,
 }
 
 fn read(row: &dyn Row) -> Result<Job, StoreError> {
@@ -214,7 +220,8 @@ pub fn keep(tx: &mut dyn Tx, id: JobId, now: Moment, until: Moment) -> Result<()
 
 /// The first part of a job that is still to be done.
 pub fn next_part(tx: &mut dyn Tx, id: JobId) -> Result<Option<Part>, StoreError> {
-    let read = |row: &dyn Row| Ok(Part { number: row.int(0)?, content: row.text(1)?.to_owned() });
+    let read =
+        |row: &dyn Row| Ok(Part { number: row.int(0)?, content: row.text(1)?.to_owned(), overruns: row.int(2)? });
     tx.find(NEXT_PART, &[id.get().into()], read)
 }
 
@@ -223,6 +230,16 @@ pub fn end_part(tx: &mut dyn Tx, id: JobId, number: i64, response: Option<&str>)
     let status = if response.is_none() { JobStatus::Finished } else { JobStatus::Failure };
     let params = [id.get().into(), number.into(), (status as i64).into(), response.into()];
     tx.execute(END_PART, &params).map(|_| ())
+}
+
+/// Some of a part is done; what is left of it is still to be done.
+pub fn leave_part(tx: &mut dyn Tx, id: JobId, number: i64, content: &str) -> Result<(), StoreError> {
+    tx.execute(LEAVE_PART, &[id.get().into(), number.into(), content.into()]).map(|_| ())
+}
+
+/// A part was not done in the time that a write may take.
+pub fn count_overrun(tx: &mut dyn Tx, id: JobId, number: i64) -> Result<(), StoreError> {
+    tx.execute(COUNT_OVERRUN, &[id.get().into(), number.into()]).map(|_| ())
 }
 
 /// Parts that could not be done are to be done again.

@@ -7,7 +7,7 @@ use crate::context::{Caller, Limits};
 use crate::journal::Journal;
 use crate::{set_template, synchronization};
 use rollcall_domain::id::JobId;
-use rollcall_domain::job::{JobKind, JobStatus};
+use rollcall_domain::job::{JobKind, JobStatus, MOST_OVERRUNS};
 use rollcall_domain::json::JsonWriter;
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_store::job::{self as store, Job, Lease};
@@ -142,6 +142,11 @@ impl Runner {
         Ok(Step::Worked)
     }
 
+    /// The job it is at.
+    pub fn job(&self) -> Option<JobId> {
+        self.held
+    }
+
     /// Lets go of the job it is at, so that another server need not wait for the lease to run out.
     pub async fn close(self) -> Result<(), StoreError> {
         let Some(id) = self.held else { return Ok(()) };
@@ -176,29 +181,45 @@ impl Runner {
         Ok(self.means.store.write(claim).await?.then_some(id))
     }
 
-    /// Keeps why the next part of a job could not be done.
+    /// Keeps why the next part of a job could not be done. One that took longer than a write may is tried again some times before: what
+    /// it had to wait for may be gone then.
     async fn fail(&mut self, id: JobId, error: OpError) -> Result<(), StoreError> {
         let explained = (self.means.explain)(&error);
-        match &error {
-            OpError::Store(cause) => {
-                tracing::error!(job.id = %id, %cause, "job {id} failed: {}", explained.english);
-            }
-            _ => tracing::info!(job.id = %id, code = explained.code, "job {id} failed: {}", explained.english),
-        }
         let (means, response) = (self.means.clone(), explained.json());
+        let overran = matches!(&error, OpError::Store(StoreError::TooLong(_)));
         let ended = move |tx: &mut dyn Tx| {
-            let Some(job) = store::lock_held(tx, id, &means.holder)? else { return Ok(Outcome::Over) };
-            let Some(part) = store::next_part(tx, id)? else { return end(&means, tx, job) };
-            store::end_part(tx, id, part.number, Some(&response))?;
-            if job.kind.goes_on() && store::next_part(tx, id)?.is_some() {
-                let now = means.now();
-                store::keep(tx, id, now, means.until(now))?;
-                return Ok(Outcome::More);
+            let Some(job) = store::lock_held(tx, id, &means.holder)? else { return Ok((None, Outcome::Over)) };
+            let Some(part) = store::next_part(tx, id)? else { return Ok((None, end(&means, tx, job)?)) };
+            let failed = !overran || part.overruns + 1 >= MOST_OVERRUNS;
+            if failed {
+                store::end_part(tx, id, part.number, Some(&response))?;
+            } else {
+                store::count_overrun(tx, id, part.number)?;
             }
-            end(&means, tx, job)
+            let told = Some((part.number, failed));
+            if failed && !(job.kind.goes_on() && store::next_part(tx, id)?.is_some()) {
+                return Ok((told, end(&means, tx, job)?));
+            }
+            let now = means.now();
+            store::keep(tx, id, now, means.until(now))?;
+            Ok::<_, StoreError>((told, Outcome::More))
         };
-        if matches!(self.means.store.write(ended).await?, Outcome::Over) {
+        let (told, outcome) = self.means.store.write(ended).await?;
+        if matches!(outcome, Outcome::Over) {
             self.held = None;
+        }
+        let words = &explained.english;
+        match (told, &error) {
+            (None, _) => {}
+            (Some((part, false)), _) => {
+                tracing::warn!(job.id = %id, part, "part {part} of job {id} is tried again: {words}");
+            }
+            (Some((part, true)), OpError::Store(cause)) => {
+                tracing::error!(job.id = %id, part, %cause, "part {part} of job {id} failed: {words}");
+            }
+            (Some((part, true)), _) => {
+                tracing::info!(job.id = %id, part, code = explained.code, "part {part} of job {id} failed: {words}");
+            }
         }
         Ok(())
     }
@@ -213,6 +234,8 @@ fn may_pass(error: &StoreError) -> bool {
         | StoreError::Deadline(_)
         | StoreError::OutcomeUnknown(_)
         | StoreError::Unavailable(_) => true,
+        // Not for ever, see `Runner::fail`.
+        StoreError::TooLong(_) => false,
         StoreError::Unique(_) | StoreError::Unreadable(_) | StoreError::Defect(_) => false,
     }
 }
@@ -221,11 +244,17 @@ fn do_part(means: &Means, tx: &mut dyn Tx, id: JobId) -> Result<Outcome, OpError
     let Some(job) = store::lock_held(tx, id, &means.holder)? else { return Ok(Outcome::Over) };
     let Some(part) = store::next_part(tx, id)? else { return Ok(end(means, tx, job)?) };
     let context = means.context(&job);
-    match job.kind {
+    let left = match job.kind {
         JobKind::ServiceTemplate => synchronization::do_part(&context, tx, &job, &part.content)?,
-        JobKind::SetTemplate => set_template::do_part(&context, tx, &job, &part.content)?,
+        JobKind::SetTemplate => {
+            set_template::do_part(&context, tx, &job, &part.content)?;
+            None
+        }
+    };
+    match left {
+        Some(left) => store::leave_part(tx, id, part.number, &left)?,
+        None => store::end_part(tx, id, part.number, None)?,
     }
-    store::end_part(tx, id, part.number, None)?;
     if store::next_part(tx, id)?.is_none() {
         return Ok(end(means, tx, job)?);
     }
