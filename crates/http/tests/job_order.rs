@@ -8,10 +8,10 @@ mod support;
 use rollcall_app::job::runner::Step;
 use rollcall_store::{Engine, ReadRun, Stop, StoreError, Work};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
-use support::runners::Runners;
+use support::runners::{LEASE, Runners};
 use support::templated::{Case, job};
 use support::{Answer, Builder, TestApp, named};
 
@@ -65,6 +65,39 @@ impl Case {
         self.synchronize().data();
         let open = json!({"status": ["new", "waiting", "executing"]});
         ids(&jobs(&self.app, self.estate.business, open))[0]
+    }
+
+    /// One more module, which has no hosts and follows the same template.
+    fn another_module(&self) -> i64 {
+        let business = self.estate.business;
+        let set = json!({"bk_set_name": "another", "bk_parent_id": business});
+        let set = number(&self.app.post(&format!("/set/{business}"), set).data()["bk_set_id"]);
+        let module = json!({"bk_parent_id": set, "service_template_id": self.template});
+        number(&self.app.post(&format!("/module/{business}/{set}"), module).data()["bk_module_id"])
+    }
+
+    /// Asks for a job for that module and answers its id.
+    fn ask_for_another(&self) -> i64 {
+        let module = self.another_module();
+        let body = self.asked(json!({"bk_module_ids": [module]}));
+        self.app.native("PUT", "/update/proc/service_instance/sync", body).data();
+        let of_module = json!({"task_type": "service_template_sync", "bk_inst_ids": [module]});
+        ids(&jobs(&self.app, self.estate.business, of_module))[0]
+    }
+
+    /// Lets a job do one host at a time, as it does of very large templates.
+    fn one_host_a_part(&self, job: i64) {
+        let hosts = self.estate.hosts.clone();
+        let split = self.app.store.write_blocking(move |tx| {
+            tx.execute("DELETE FROM job_part WHERE job_id = $1 AND number > 1", &[job.into()])?;
+            for (host, number) in hosts.iter().zip(2_i64..) {
+                let content = format!("{{\"is_sync_module\":false,\"bk_host_ids\":[{host}]}}");
+                let params = [job.into(), number.into(), content.as_str().into()];
+                tx.execute("INSERT INTO job_part (job_id, number, status, content) VALUES ($1, $2, 0, $3)", &params)?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        split.unwrap();
     }
 
     fn steer(&self, how: &str, job: i64) {
@@ -342,4 +375,81 @@ fn the_other_parts_of_a_set_are_done_when_one_takes_too_long() {
         (&job["status"], statuses),
         (&json!("failure"), vec![json!("finished"), json!("failure"), json!("finished")])
     );
+}
+
+/// A server that was slow may still be at a part when its lease has run out, and keeps the row. Another one does what comes next.
+#[test]
+fn a_server_does_not_wait_for_a_job_that_somebody_is_at() {
+    if support::on_engine(true, false) {
+        // Here only one writes at a time.
+        return;
+    }
+    let case = Case::idle();
+    let first = case.ask();
+    let runners = Runners::of(&case.app);
+    let mut slow = runners.runner("slow");
+    runners.step(&mut slow);
+    let second = case.ask_for_another();
+    runners.pass(LEASE + Duration::from_millis(1));
+    let turn = Arc::new(Barrier::new(2));
+    std::thread::scope(|scope| {
+        let (store, at_it) = (case.app.store.clone(), turn.clone());
+        scope.spawn(move || {
+            let at_a_part = store.write_blocking(move |tx| {
+                tx.query("SELECT id FROM job WHERE id = $1 FOR UPDATE", &[first.into()], &mut |_| Ok(()))?;
+                at_it.wait();
+                at_it.wait();
+                Ok::<_, StoreError>(())
+            });
+            at_a_part.unwrap();
+        });
+        turn.wait();
+        let mut other = runners.runner("other");
+        runners.finish(&mut other);
+        assert_eq!(
+            (&case.job(second)["status"], &case.job(first)["status"]),
+            (&json!("finished"), &json!("executing"))
+        );
+        turn.wait();
+    });
+    runners.finish(&mut runners.runner("other"));
+    assert_eq!(case.job(first)["status"], "finished");
+}
+
+const AN_HOUR: i64 = 3_600_000;
+
+/// What a server has promised whose clock is wrong binds nobody for an hour.
+#[test]
+fn a_job_of_a_server_that_died_is_taken_over_whatever_its_clock_said() {
+    for ahead in [AN_HOUR, -AN_HOUR] {
+        let case = Case::idle();
+        case.update(case.jobs[0], job("root", "80"));
+        let id = case.ask();
+        let runners = Runners::of(&case.app);
+        let mut died = runners.with_clock("died", ahead);
+        assert_eq!(runners.step(&mut died), Step::Worked);
+        runners.finish(&mut runners.runner("next"));
+        assert_eq!(case.job(id)["status"], "finished", "{ahead}");
+    }
+}
+
+/// Servers whose clocks differ may take a job from each other; each part is done once all the same.
+#[test]
+fn servers_whose_clocks_differ_do_each_part_once() {
+    for ahead in [AN_HOUR, -AN_HOUR] {
+        let case = Case::idle();
+        case.update(case.jobs[0], job("root", "80"));
+        let id = case.ask();
+        case.one_host_a_part(id);
+        let runners = Runners::of(&case.app);
+        let (mut near, mut far) = (runners.runner("near"), runners.with_clock("far", ahead));
+        for _ in 0..8 {
+            runners.step(&mut far);
+            runners.step(&mut near);
+        }
+        let done = case.job(id);
+        assert_eq!((&done["status"], &done["finished_parts"]), (&json!("finished"), &json!(4)), "{ahead}");
+        assert_eq!(case.app.number("SELECT count(*) FROM event WHERE kind = 9 AND operation = 2"), 3, "{ahead}");
+        case.app.check();
+    }
 }

@@ -16,9 +16,13 @@ crate::statements! {
     /// Served by `job_unfinished`.
     LIST_UNFINISHED = "SELECT target_id FROM job WHERE kind = $1 AND target_id {in $2} AND status < 3 ORDER BY target_id";
     /// Served by `job_free`. New jobs have waited since they were made.
-    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms < $1 ORDER BY lease_ms, id LIMIT 1";
+    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2
+        ORDER BY lease_ms, id LIMIT 1";
+    /// The same. Who is slow and still at a part keeps the row: others do not wait for it.
+    LOCK_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2
+        ORDER BY lease_ms, id LIMIT 1 {for update, skip locked}";
     /// Served by the primary key.
-    CLAIM = "UPDATE job SET status = $2, holder = $3, lease_ms = $4 WHERE id = $1 AND status < 3 AND lease_ms < $5";
+    CLAIM = "UPDATE job SET status = $2, holder = $3, lease_ms = $4 WHERE id = $1";
     /// Served by the primary key.
     LOCK = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id, created_ms,
         changed_ms, reason, holder FROM job WHERE id = $1 {for update}";
@@ -172,9 +176,26 @@ pub fn list_unfinished(tx: &mut dyn Tx, kind: JobKind, targets: &[i64]) -> Resul
     tx.list(LIST_UNFINISHED, &[(kind as i64).into(), Param::Ids(targets)], |row| row.int(0))
 }
 
+/// The leases that a server takes for those of servers that are at work. What lies before has run out; what lies behind was promised by a
+/// clock that is not right, or was not, and might last for ever.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Believed {
+    pub from: Moment,
+    pub until: Moment,
+}
+
 /// The job that has waited longest of those that are not ended and that no server holds.
-pub fn find_free(tx: &mut dyn Tx, now: Moment) -> Result<Option<JobId>, StoreError> {
-    tx.find(FIND_FREE, &[now.unix_ms().into()], |row| Ok(JobId(row.int(0)?)))
+pub fn find_free(tx: &mut dyn Tx, believed: Believed) -> Result<Option<JobId>, StoreError> {
+    first_free(tx, FIND_FREE, believed)
+}
+
+fn first_free(tx: &mut dyn Tx, sql: &'static str, believed: Believed) -> Result<Option<JobId>, StoreError> {
+    for (after, before) in [(i64::MIN, believed.from.unix_ms()), (believed.until.unix_ms(), i64::MAX)] {
+        if let Some(id) = tx.find(sql, &[after.into(), before.into()], |row| Ok(JobId(row.int(0)?)))? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 /// Who holds a job, and until when.
@@ -185,12 +206,12 @@ pub struct Lease<'a> {
     pub until: Moment,
 }
 
-/// Takes a job that nobody holds. Whether that succeeded.
-pub fn claim(tx: &mut dyn Tx, id: JobId, now: Moment, lease: Lease<'_>) -> Result<bool, StoreError> {
+/// Takes the job that [`find_free`] would find, or the next one while somebody is at work on its row.
+pub fn claim(tx: &mut dyn Tx, believed: Believed, lease: Lease<'_>) -> Result<Option<JobId>, StoreError> {
+    let Some(id) = first_free(tx, LOCK_FREE, believed)? else { return Ok(None) };
     let executing = JobStatus::Executing as i64;
-    let (until, now) = (lease.until.unix_ms(), now.unix_ms());
-    let params = [id.get().into(), executing.into(), lease.holder.into(), until.into(), now.into()];
-    Ok(tx.execute(CLAIM, &params)? > 0)
+    tx.execute(CLAIM, &[id.get().into(), executing.into(), lease.holder.into(), lease.until.unix_ms().into()])?;
+    Ok(Some(id))
 }
 
 /// A job that this holder is at, kept as it is until the end of the transaction. `None`: it is over, or another's by now.

@@ -7,10 +7,10 @@ use crate::context::{Caller, Limits};
 use crate::journal::Journal;
 use crate::{set_template, synchronization};
 use rollcall_domain::id::JobId;
-use rollcall_domain::job::{JobKind, JobStatus, MOST_OVERRUNS};
+use rollcall_domain::job::{GRACE_MS, JobKind, JobStatus, MOST_OVERRUNS};
 use rollcall_domain::json::JsonWriter;
 use rollcall_domain::moment::{Moment, Zone};
-use rollcall_store::job::{self as store, Job, Lease};
+use rollcall_store::job::{self as store, Believed, Job, Lease};
 use rollcall_store::{Store, StoreError, Tx};
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,13 +172,16 @@ impl Runner {
 
     async fn claim(&self) -> Result<Option<JobId>, StoreError> {
         let now = self.means.now();
-        // Most of the time there is nothing to do, and nobody should have to write to learn that.
-        let Some(id) = self.means.store.read_async(false, move |tx| store::find_free(tx, now)).await? else {
-            return Ok(None);
-        };
         let (holder, until) = (self.means.holder.clone(), self.means.until(now));
-        let claim = move |tx: &mut dyn Tx| store::claim(tx, id, now, Lease { holder: &holder, until });
-        Ok(self.means.store.write(claim).await?.then_some(id))
+        // No server whose clock is near this one's promises more. Where clocks are further apart, servers take jobs from each other between
+        // two parts, which costs a little and does no harm.
+        let believed = Believed { from: now, until: Moment(until.unix_ms().saturating_add(GRACE_MS)) };
+        // Most of the time there is nothing to do, and nobody should have to write to learn that.
+        if self.means.store.read_async(false, move |tx| store::find_free(tx, believed)).await?.is_none() {
+            return Ok(None);
+        }
+        let claim = move |tx: &mut dyn Tx| store::claim(tx, believed, Lease { holder: &holder, until });
+        self.means.store.write(claim).await
     }
 
     /// Keeps why the next part of a job could not be done. One that took longer than a write may is tried again some times before: what
