@@ -131,6 +131,12 @@ pub fn task_id(id: i64) -> String {
     format!("id:{id}")
 }
 
+/// The id of the job that the wire shows so.
+pub fn id_of_task(text: &str) -> Option<i64> {
+    let id = text.strip_prefix("id:")?.parse().ok()?;
+    (task_id(id) == text).then_some(id)
+}
+
 /// A row of a status or a history as the wire shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct ShownStatus<'a> {
@@ -176,6 +182,10 @@ mod tests {
             assert_eq!(JobKind::of_number(kind as i64), Some(kind));
         }
         assert_eq!(JobStatus::of_wire(NEEDS), None);
+        assert_eq!(id_of_task(&task_id(7)), Some(7));
+        for text in ["", "7", "id:", "id:07", "id:+7", "id:x"] {
+            assert_eq!(id_of_task(text), None, "{text}");
+        }
     }
 
     /// `templates E75`, `E76`, `E77`.

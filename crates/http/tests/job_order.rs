@@ -453,3 +453,84 @@ fn servers_whose_clocks_differ_do_each_part_once() {
         case.app.check();
     }
 }
+
+/// A server that does no jobs and answers two rows at most where no page was asked for.
+fn with_two_rows() -> TestApp {
+    idle().settings(|settings| settings.limits.unpaged_rows = 2).start()
+}
+
+/// What is asked of jobs is asked of all of them, and their number is that of all.
+#[test]
+fn jobs_are_looked_for_among_all_there_are() {
+    let case = Case::on(with_two_rows());
+    let oldest = case.ask();
+    let runners = Runners::of(&case.app);
+    runners.finish(&mut runners.runner("a"));
+    let newer = [(); 2].map(|()| {
+        let id = case.ask();
+        case.steer("cancel", id);
+        id
+    });
+    asked_for(&case.app, oldest, -30);
+    asked_for(&case.app, newer[0], -20);
+    let path = format!("/findmany/sync_job/bk_biz_id/{}", case.estate.business);
+    let of_module = json!({"task_type": "service_template_sync", "bk_inst_ids": [case.module]});
+    for mut body in [json!({}), of_module] {
+        case.app.post(&path, body.clone()).fails_with(1_199_059).naming("page");
+        body["page"] = json!({"start": 1, "limit": 1});
+        let page = case.app.post(&path, body.clone()).data();
+        assert_eq!((&page["count"], ids(page["info"].as_array().unwrap())), (&json!(3), vec![newer[0]]));
+        // The oldest is not among the newest two.
+        body["page"] = json!({});
+        body["status"] = json!(["finished"]);
+        let found = case.app.post(&path, body.clone()).data();
+        assert_eq!((&found["count"], ids(found["info"].as_array().unwrap())), (&json!(1), vec![oldest]));
+        body["task_type"] = json!("set_template_sync");
+        assert_eq!(case.app.post(&path, body).data()["count"], 0);
+    }
+    let both = json!({"task_type": "service_template_sync", "bk_inst_ids": [case.estate.module], "job_ids": [oldest]});
+    assert_eq!(case.app.post(&path, both).data()["count"], 0);
+    let many = json!({"status": vec!["new"; 101]});
+    case.app.post(&path, many).fails_with(1_199_035).naming("status");
+}
+
+/// T14 and T16 answer no more than other lists without a page.
+#[test]
+fn the_history_of_sets_is_bounded() {
+    let set = Set::on(with_two_rows());
+    let asked = [0, 1, 2].map(|i| {
+        let id = set.ask();
+        asked_for(&set.app, id, 10 * i - 60);
+        steer(&set.app, set.business, "cancel", id);
+        id
+    });
+    // Three parts.
+    let told = set.app.post(&set.path("findmany", "instances_sync_status"), json!({ "bk_set_ids": [set.set] }));
+    told.fails_with(1_199_059).naming("bk_set_ids");
+    set.search("history", json!({})).fails_with(1_199_059).naming("page");
+    let sorted = json!({"page": {"sort": "create_time", "limit": 1}});
+    set.search("history", sorted.clone()).fails_with(1_199_059).naming("page.sort");
+    let times = |more: Value| {
+        let told = set.search("history", more).data();
+        let times = told["info"].as_array().unwrap().iter().map(|row| row["create_time"].clone()).collect::<Vec<_>>();
+        (told["count"].clone(), times)
+    };
+    let (count, all) = times(json!({"page": {"limit": 3}}));
+    assert_eq!((count, all.len()), (json!(3), 3));
+    assert_eq!(times(json!({"page": {"start": 1, "limit": 1}})), (json!(3), vec![all[1].clone()]));
+    assert_eq!(times(json!({"page": {"start": 1}})), (json!(3), all[1..].to_vec()));
+    // Named or not, the conditions are asked of all.
+    let oldest = json!({"end_time": "2000-01-01 00:00:00"});
+    assert_eq!(times(oldest), (json!(0), vec![]));
+    assert_eq!(times(json!({"creator": "nobody"})), (json!(0), vec![]));
+    assert_eq!(times(json!({"status": ["need_sync"]})), (json!(0), vec![]));
+    let named = |ids: &[i64]| ids.iter().map(|id| format!("id:{id}")).collect::<Vec<_>>();
+    assert_eq!(times(json!({"task_ids": named(&asked[..1])})), (json!(1), vec![all[2].clone()]));
+    let two = json!({"task_ids": named(&asked[..2]), "page": {"sort": "create_time"}, "status": ["cancelled"]});
+    assert_eq!(times(two), (json!(2), vec![all[2].clone(), all[1].clone()]));
+    assert_eq!(times(json!({"task_ids": named(&asked[..1]), "status": ["new"]})), (json!(0), vec![]));
+    for what in ["status", "history"] {
+        set.search(what, json!({"task_ids": vec!["id:1"; 1001]})).fails_with(1_199_035).naming("task_ids");
+        set.search(what, json!({"status": vec!["new"; 1001]})).fails_with(1_199_035).naming("status");
+    }
+}

@@ -58,14 +58,24 @@ crate::statements! {
         FROM {each of $2}) AND business_id = $3 ORDER BY target_id";
     /// Served by `job_business_time`, the newest first.
     LIST_OF_BUSINESS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE business_id = $1 ORDER BY created_ms DESC, id DESC LIMIT $2";
+        created_ms, changed_ms, reason, holder FROM job {index job_business_time}
+        WHERE business_id = $1 AND kind {in $2} AND status {in $3} ORDER BY created_ms DESC, id DESC LIMIT $4 OFFSET $5";
+    /// Served by `job_business_time` alone.
+    COUNT_OF_BUSINESS = "SELECT count(*) FROM job {index job_business_time}
+        WHERE business_id = $1 AND kind {in $2} AND status {in $3}";
     /// Served by the primary key, the newest first.
     LIST_BY_ID = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 ORDER BY created_ms DESC, id DESC";
+        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 AND kind {in $3}
+        ORDER BY created_ms DESC, id DESC";
     /// Served by `job_target_time`, the newest first.
     LIST_OF_TARGETS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
         created_ms, changed_ms, reason, holder FROM job {index job_target_time}
-        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 ORDER BY created_ms DESC, id DESC";
+        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 AND status {in $4} AND (user_name = $5 OR $5 = '')
+        AND created_ms >= $6 AND changed_ms <= $7 ORDER BY created_ms DESC, id DESC LIMIT $8 OFFSET $9";
+    /// Served by `job_target_time`.
+    COUNT_OF_TARGETS = "SELECT count(*) FROM job {index job_target_time}
+        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 AND status {in $4} AND (user_name = $5 OR $5 = '')
+        AND created_ms >= $6 AND changed_ms <= $7";
     /// Served by `job_ended`.
     LIST_OLD = "SELECT id FROM job WHERE status > 2 AND changed_ms < $1 ORDER BY changed_ms LIMIT $2";
     /// Served by `job_part_number` and the primary key.
@@ -348,28 +358,90 @@ pub fn list_newest(
     tx.list(LIST_NEWEST, &[(kind as i64).into(), Param::Ids(targets), business.get().into()], read)
 }
 
-/// Which jobs of a business are meant.
-#[derive(Debug, Clone, Copy)]
-pub enum Wanted<'a> {
-    /// All, but no more than so many of the newest.
-    All(usize),
-    ById(&'a [JobId]),
-    OfTargets(JobKind, &'a [i64]),
+/// Some of the jobs that were asked for, the newest first, and how many there are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    pub count: usize,
+    pub jobs: Vec<Job>,
 }
 
-/// Jobs of a business, the newest first.
-pub fn list(tx: &mut dyn Tx, business: BusinessId, wanted: Wanted<'_>) -> Result<Vec<Job>, StoreError> {
-    let business = Param::Int(business.get());
-    match wanted {
-        Wanted::All(limit) => {
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            tx.list(LIST_OF_BUSINESS, &[business, limit.into()], read)
-        }
-        Wanted::ById(ids) => tx.list(LIST_BY_ID, &[Param::Ids(&ids_of(ids)), business], read),
-        Wanted::OfTargets(kind, targets) => {
-            tx.list(LIST_OF_TARGETS, &[(kind as i64).into(), Param::Ids(targets), business], read)
-        }
+/// From which place on jobs are listed, and how many of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    pub start: usize,
+    pub limit: usize,
+}
+
+impl Window {
+    fn params(self) -> [Param<'static>; 2] {
+        [self.limit, self.start].map(|size| Param::Int(i64::try_from(size).unwrap_or(i64::MAX)))
     }
+}
+
+fn numbers_of_kinds(kinds: &[JobKind]) -> Vec<i64> {
+    kinds.iter().map(|kind| *kind as i64).collect()
+}
+
+fn numbers_of_statuses(statuses: &[JobStatus]) -> Vec<i64> {
+    statuses.iter().map(|status| *status as i64).collect()
+}
+
+/// Jobs of a business that are of one of these kinds and in one of these states.
+pub fn list_of_business(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    (kinds, statuses): (&[JobKind], &[JobStatus]),
+    window: Window,
+) -> Result<Listed, StoreError> {
+    let (kinds, statuses) = (numbers_of_kinds(kinds), numbers_of_statuses(statuses));
+    let asked = [business.get().into(), Param::Ids(&kinds), Param::Ids(&statuses)];
+    let count = crate::engine::size(tx.number(COUNT_OF_BUSINESS, &asked)?)?;
+    let jobs = tx.list(LIST_OF_BUSINESS, &[&asked[..], &window.params()].concat(), read)?;
+    Ok(Listed { count, jobs })
+}
+
+/// Those of these jobs that are of the business and of one of these kinds, the newest first.
+pub fn list_named(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    kinds: &[JobKind],
+    ids: &[JobId],
+) -> Result<Vec<Job>, StoreError> {
+    let kinds = numbers_of_kinds(kinds);
+    tx.list(LIST_BY_ID, &[Param::Ids(&ids_of(ids)), business.get().into(), Param::Ids(&kinds)], read)
+}
+
+/// What is asked of jobs of targets.
+#[derive(Debug, Clone, Copy)]
+pub struct OfTargets<'a> {
+    pub business: BusinessId,
+    pub kind: JobKind,
+    pub targets: &'a [i64],
+    /// In one of these states.
+    pub statuses: &'a [JobStatus],
+    /// Asked for by this user; "": by anybody.
+    pub user: &'a str,
+    /// Asked for then or later.
+    pub since: Moment,
+    /// Changed last then or before.
+    pub until: Moment,
+}
+
+/// Jobs of targets.
+pub fn list_of_targets(tx: &mut dyn Tx, of: &OfTargets<'_>, window: Window) -> Result<Listed, StoreError> {
+    let statuses = numbers_of_statuses(of.statuses);
+    let asked = [
+        Param::Int(of.kind as i64),
+        Param::Ids(of.targets),
+        of.business.get().into(),
+        Param::Ids(&statuses),
+        of.user.into(),
+        of.since.unix_ms().into(),
+        of.until.unix_ms().into(),
+    ];
+    let count = crate::engine::size(tx.number(COUNT_OF_TARGETS, &asked)?)?;
+    let jobs = tx.list(LIST_OF_TARGETS, &[&asked[..], &window.params()].concat(), read)?;
+    Ok(Listed { count, jobs })
 }
 
 /// The jobs that ended longest ago, before a moment and no more than so many.
