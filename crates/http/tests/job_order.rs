@@ -50,6 +50,15 @@ fn asked_for(app: &TestApp, job: i64, seconds: i64) {
     assert_eq!(moved.unwrap(), 1);
 }
 
+/// Lets a job look as if it were of a kind that only newer programs know.
+fn set_kind(app: &TestApp, job: i64, kind: i64) {
+    let set = app.store.write_blocking(move |tx| {
+        let set = "UPDATE job SET kind = $2 WHERE id = $1";
+        tx.execute(set, &[job.into(), kind.into()])
+    });
+    assert_eq!(set.unwrap(), 1);
+}
+
 impl Case {
     fn idle() -> Self {
         Self::on(idle().start())
@@ -533,4 +542,34 @@ fn the_history_of_sets_is_bounded() {
         set.search(what, json!({"task_ids": vec!["id:1"; 1001]})).fails_with(1_199_035).naming("task_ids");
         set.search(what, json!({"status": vec!["new"; 1001]})).fails_with(1_199_035).naming("status");
     }
+}
+
+/// Servers are renewed one after the other: an older one leaves to newer ones what only they know.
+#[test]
+fn a_job_of_a_kind_that_is_not_known_is_left_to_others() {
+    let case = Case::idle();
+    let unknown = case.ask();
+    set_kind(&case.app, unknown, 99);
+    let known = case.ask_for_another();
+    let runners = Runners::of(&case.app);
+    runners.finish(&mut runners.runner("old"));
+    assert_eq!(case.job(known)["status"], "finished");
+    let untouched = "SELECT count(*) FROM job WHERE kind = 99 AND status = 0 AND holder = ''";
+    assert_eq!(case.app.number(untouched), 1);
+}
+
+/// A job that cannot be read cannot be failed either. Others do not wait for that.
+#[test]
+fn a_job_that_cannot_be_read_does_not_keep_its_server() {
+    let case = Case::idle();
+    let broken = case.ask();
+    let runners = Runners::of(&case.app);
+    let mut runner = runners.runner("a");
+    runners.step(&mut runner);
+    set_kind(&case.app, broken, 99);
+    let other = case.ask_for_another();
+    assert_eq!((runners.step(&mut runner), runner.job()), (Step::Worked, None));
+    runners.finish(&mut runner);
+    assert_eq!(case.job(other)["status"], "finished");
+    assert_eq!(case.app.number("SELECT count(*) FROM job WHERE kind = 99 AND status = 2"), 1);
 }

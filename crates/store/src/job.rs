@@ -16,10 +16,10 @@ crate::statements! {
     /// Served by `job_unfinished`.
     LIST_UNFINISHED = "SELECT target_id FROM job WHERE kind = $1 AND target_id {in $2} AND status < 3 ORDER BY target_id";
     /// Served by `job_free`. New jobs have waited since they were made.
-    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2
+    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2 AND kind {in $3}
         ORDER BY lease_ms, id LIMIT 1";
     /// The same. Who is slow and still at a part keeps the row: others do not wait for it.
-    LOCK_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2
+    LOCK_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2 AND kind {in $3}
         ORDER BY lease_ms, id LIMIT 1 {for update, skip locked}";
     /// Served by the primary key.
     CLAIM = "UPDATE job SET status = $2, holder = $3, lease_ms = $4 WHERE id = $1";
@@ -194,14 +194,17 @@ pub struct Believed {
     pub until: Moment,
 }
 
-/// The job that has waited longest of those that are not ended and that no server holds.
+/// The job that has waited longest of those that are not ended and that no server holds. Kinds that this program does not know are left to
+/// newer ones.
 pub fn find_free(tx: &mut dyn Tx, believed: Believed) -> Result<Option<JobId>, StoreError> {
     first_free(tx, FIND_FREE, believed)
 }
 
 fn first_free(tx: &mut dyn Tx, sql: &'static str, believed: Believed) -> Result<Option<JobId>, StoreError> {
+    let kinds = JobKind::ALL.map(|kind| kind as i64);
     for (after, before) in [(i64::MIN, believed.from.unix_ms()), (believed.until.unix_ms(), i64::MAX)] {
-        if let Some(id) = tx.find(sql, &[after.into(), before.into()], |row| Ok(JobId(row.int(0)?)))? {
+        let params = [after.into(), before.into(), Param::Ids(&kinds)];
+        if let Some(id) = tx.find(sql, &params, |row| Ok(JobId(row.int(0)?)))? {
             return Ok(Some(id));
         }
     }

@@ -207,11 +207,21 @@ impl Runner {
             store::keep(tx, id, now, means.until(now))?;
             Ok::<_, StoreError>((told, Outcome::More))
         };
-        let (told, outcome) = self.means.store.write(ended).await?;
+        let words = &explained.english;
+        let (told, outcome) = match self.means.store.write(ended).await {
+            Ok(ended) => ended,
+            // Such a small write did not take long by itself.
+            Err(error) if may_pass(&error) || matches!(error, StoreError::TooLong(_)) => return Err(error),
+            Err(cause) => {
+                // Others are not to wait for a job that cannot even be failed.
+                self.held = None;
+                tracing::error!(job.id = %id, %cause, "job {id} cannot be read and is left alone: {words}");
+                return Ok(());
+            }
+        };
         if matches!(outcome, Outcome::Over) {
             self.held = None;
         }
-        let words = &explained.english;
         match (told, &error) {
             (None, _) => {}
             (Some((part, false)), _) => {
