@@ -40,13 +40,15 @@ pub(crate) fn submit(
     tx: &mut dyn Tx,
     kind: JobKind,
     (business_id, template_id): (BusinessId, i64),
-    targets: Vec<Target>,
+    mut targets: Vec<Target>,
     journal: &mut Journal,
 ) -> Result<(), OpError> {
     let ids: Vec<_> = targets.iter().map(|target| target.id).collect();
     let busy: HashSet<_> = store::list_unfinished(tx, kind, &ids)?.into_iter().collect();
     let busy = targets.iter().filter(|target| busy.contains(&target.id));
     Failure::check(busy.map(under_way).collect())?;
+    // Who asks for some of the same at the same time waits for the first of them, and not each for the other.
+    targets.sort_unstable_by_key(|target| target.id);
     let first = sequence::take(tx, Sequence::Job, targets.len())?;
     let jobs: Vec<_> = targets
         .into_iter()

@@ -573,3 +573,39 @@ fn a_job_that_cannot_be_read_does_not_keep_its_server() {
     assert_eq!(case.job(other)["status"], "finished");
     assert_eq!(case.app.number("SELECT count(*) FROM job WHERE kind = 99 AND status = 2"), 1);
 }
+
+/// Two calls that name some of the same modules, each in another order, do not wait for each other.
+#[test]
+fn jobs_are_made_in_the_order_of_their_targets() {
+    let case = Case::idle();
+    let second = case.another_module();
+    let body = case.asked(json!({"bk_module_ids": [second, case.module]}));
+    case.app.native("PUT", "/update/proc/service_instance/sync", body).data();
+    let mut made = jobs(&case.app, case.estate.business, json!({}));
+    made.sort_by_key(|job| job["job_id"].as_i64());
+    let targets: Vec<_> = made.iter().map(|job| number(&job["bk_inst_id"])).collect();
+    assert!(case.module < second);
+    assert_eq!(targets, [case.module, second]);
+}
+
+#[test]
+fn however_many_jobs_are_old_all_are_forgotten() {
+    let case = Case::idle();
+    let kept = case.ask();
+    case.steer("cancel", kept);
+    let made = case.app.store.write_blocking(move |tx| {
+        for id in 1_000_000..1_000_201_i64 {
+            tx.execute(
+                "INSERT INTO job (id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code,
+                    request_id, created_ms, changed_ms, reason, holder, lease_ms)
+                    VALUES ($1, 1, 1, 1, 1, 5, 'ops', 1, 'app', 'request', 0, 0, '', '', 0)",
+                &[id.into()],
+            )?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    made.unwrap();
+    let runners = Runners::of(&case.app);
+    runners.run(runners.runner("a").forget()).unwrap();
+    assert_eq!((case.app.number("SELECT count(*) FROM job"), &case.job(kept)["status"]), (1, &json!("cancelled")));
+}

@@ -158,16 +158,23 @@ impl Runner {
         self.means.store.write(let_go).await
     }
 
-    /// Forgets some of what ended long ago, if there is any.
+    /// Forgets what ended long ago, some of it at a time.
     pub async fn forget(&self) -> Result<(), StoreError> {
+        while self.forget_some().await? == FORGOTTEN_AT_ONCE {}
+        Ok(())
+    }
+
+    /// How many jobs it found that are to be forgotten. Those are gone afterwards, or go on again.
+    async fn forget_some(&self) -> Result<usize, StoreError> {
         let before = self.means.now().unix_ms() - i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX);
         let old = move |tx: &mut dyn Tx| store::list_old(tx, Moment(before), FORGOTTEN_AT_ONCE);
         let old = self.means.store.read_async(false, old).await?;
-        if old.is_empty() {
-            return Ok(());
+        let found = old.len();
+        if found > 0 {
+            // Jobs that were set going again meanwhile are not forgotten.
+            self.means.store.write(move |tx| store::forget(tx, &old)).await?;
         }
-        // Jobs that were set going again meanwhile are not forgotten.
-        self.means.store.write(move |tx| store::forget(tx, &old)).await
+        Ok(found)
     }
 
     async fn claim(&self) -> Result<Option<JobId>, StoreError> {
