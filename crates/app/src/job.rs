@@ -6,16 +6,17 @@ pub mod runner;
 use crate::access::right;
 use crate::journal::{Change, Journal};
 use crate::operation::Serve;
-use crate::request::{business_of, check_count, check_most};
+use crate::request::{bounded, business_of, check_count, check_most};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
 use rollcall_domain::id::{BusinessId, JobId};
 use rollcall_domain::job::{JobKind, JobStatus, MAX_REASON, task_id};
 use rollcall_domain::json::{Decode, Decoder, FieldPath, JsonWriter, Limits, Schema, parse};
+use rollcall_domain::moment::Moment;
 use rollcall_domain::page::PageIn;
 use rollcall_domain::wire_input;
 use rollcall_store::event::EventKind;
-use rollcall_store::job::{self as store, Job, NewJob, Wanted};
+use rollcall_store::job::{self as store, Job, Listed, NewJob, OfTargets, Window};
 use rollcall_store::sequence::{self, Sequence};
 use rollcall_store::{StoreError, Tx};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -39,10 +40,12 @@ pub(crate) fn submit(
     tx: &mut dyn Tx,
     kind: JobKind,
     (business_id, template_id): (BusinessId, i64),
-    targets: Vec<Target>,
+    mut targets: Vec<Target>,
     journal: &mut Journal,
 ) -> Result<(), OpError> {
     check_none_under_way(tx, kind, targets.iter().map(|target| (target.id, &target.at)))?;
+    // Who asks for some of the same at the same time waits for the first of them, and not each for the other.
+    targets.sort_unstable_by_key(|target| target.id);
     let first = sequence::take(tx, Sequence::Job, targets.len())?;
     let jobs: Vec<_> = targets
         .into_iter()
@@ -312,7 +315,37 @@ impl ListJobs {
             }
         }
         Failure::check(faults)?;
-        Ok(known)
+        Ok(if self.status.is_empty() { JobStatus::ALL.to_vec() } else { known })
+    }
+
+    fn find(
+        &self,
+        tx: &mut dyn Tx,
+        business: BusinessId,
+        (kind, statuses): (Option<JobKind>, &[JobStatus]),
+        window: Window,
+    ) -> Result<Listed, OpError> {
+        let kinds = kind.map_or(JobKind::ALL.to_vec(), |kind| vec![kind]);
+        if !self.target_ids.is_empty() && kind.is_none() {
+            return Err(Fault::new(Cause::NotSet, "task_type").because(Reason::Blank).into());
+        }
+        if !self.ids.is_empty() {
+            let ids: Vec<_> = self.ids.iter().copied().map(JobId).collect();
+            let mut jobs = store::list_named(tx, business, &kinds, &ids)?;
+            let of_targets = |job: &Job| self.target_ids.is_empty() || self.target_ids.contains(&job.target_id);
+            jobs.retain(|job| statuses.contains(&job.status) && of_targets(job));
+            let count = jobs.len();
+            return Ok(Listed { count, jobs: jobs.into_iter().skip(window.start).take(window.limit).collect() });
+        }
+        Ok(match kind {
+            Some(kind) if !self.target_ids.is_empty() => {
+                let (since, until) = (Moment(i64::MIN), Moment(i64::MAX));
+                let targets = &self.target_ids;
+                let of = OfTargets { business, kind, targets, statuses, user: "", since, until };
+                store::list_of_targets(tx, &of, window)?
+            }
+            _ => store::list_of_business(tx, business, (&kinds, statuses), window)?,
+        })
     }
 }
 
@@ -345,28 +378,19 @@ impl Serve for ListJobs {
             return Err(Fault::new(Cause::ParamUnusable, "bk_biz_id").because(range).into());
         }
         let business = BusinessId(self.business_id);
+        check_most("status", "list jobs", self.status.len(), MAX_PER_CALL)?;
         let (kind, status) = (self.kind()?, self.status()?);
         check_most("job_ids", "list jobs", self.ids.len(), MAX_PER_CALL)?;
         check_most("bk_inst_ids", "list jobs", self.target_ids.len(), MAX_PER_CALL)?;
         let page = self.page.clone().unwrap_or_else(PageIn::none).lenient(Cause::PageIllegal)?;
         context.access.may_read(business)?;
-        let ids: Vec<_> = self.ids.iter().copied().map(JobId).collect();
         let max = context.limits.unpaged_rows;
-        let wanted = match (kind, self.target_ids.as_slice(), ids.as_slice()) {
-            (_, [], []) => Wanted::All(max),
-            (_, [], ids) => Wanted::ById(ids),
-            (Some(kind), targets, _) => Wanted::OfTargets(kind, targets),
-            (None, ..) => return Err(Fault::new(Cause::NotSet, "task_type").because(Reason::Blank).into()),
-        };
-        let mut jobs = store::list(tx, business, wanted)?;
-        let ids: HashSet<_> = ids.into_iter().collect();
-        jobs.retain(|job| {
-            kind.is_none_or(|kind| job.kind == kind)
-                && (ids.is_empty() || ids.contains(&job.id))
-                && (status.is_empty() || status.contains(&job.status))
-        });
-        let count = jobs.len();
-        let shown: Vec<_> = jobs.into_iter().skip(page.start).take(page.limit.unwrap_or(max).min(max)).collect();
+        let window = Window { start: page.start, limit: page.limit.unwrap_or(max) };
+        let listed = self.find(tx, business, (kind, &status), window)?;
+        if page.limit.is_none() {
+            bounded(context, "page", listed.count.saturating_sub(page.start))?;
+        }
+        let Listed { count, jobs: shown } = listed;
         let ids: Vec<_> = shown.iter().map(|job| job.id).collect();
         let progress = store::progress(tx, &ids)?;
         let mut failures: HashMap<JobId, Vec<(i64, runner::Explained)>> = HashMap::new();

@@ -16,7 +16,7 @@ use rollcall_domain::fault::{Cause, Failure, Fault, Reason};
 use rollcall_domain::id::{
     BusinessId, HostId, ModuleId, ProcessId, ProcessTemplateId, ServiceInstanceId, ServiceTemplateId,
 };
-use rollcall_domain::job::{JobKind, ShownStatus, hosts_a_part, shown};
+use rollcall_domain::job::{JobKind, PROCESSES_AT_ONCE, ShownStatus, hosts_a_part, hosts_at_once, shown};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Object, Schema};
 use rollcall_domain::model::Model;
 use rollcall_domain::process::{NewProcess, Placement, UpdateStamp};
@@ -96,9 +96,7 @@ impl SynchronizeModules {
         business: BusinessId,
         modules: &[(ModuleId, FieldPath)],
     ) -> Result<HashMap<ModuleId, Vec<Vec<i64>>>, StoreError> {
-        let templates = rollcall_store::process_template::count_by_template(tx, business, &[self.template_id])?;
-        let templates = templates.first().map_or(0, |(_, count)| usize::try_from(*count).unwrap_or_default());
-        let most = hosts_a_part(templates);
+        let most = hosts_a_part(count_templates(tx, business, ServiceTemplateId(self.template_id))?);
         let ids: Vec<_> = modules.iter().map(|(id, _)| *id).collect();
         let mut portions: HashMap<ModuleId, Vec<Vec<i64>>> = HashMap::new();
         rollcall_store::host::each_id_of_modules(tx, business, &ids, &mut |module, host| {
@@ -189,22 +187,39 @@ impl Serve for SynchronizeModules {
     }
 }
 
-/// Does one part of a job in its transaction.
-pub(crate) fn do_part(context: &Context, tx: &mut dyn Tx, job: &Job, content: &str) -> Result<(), OpError> {
+fn count_templates(tx: &mut dyn Tx, business: BusinessId, template: ServiceTemplateId) -> Result<usize, StoreError> {
+    let counts = rollcall_store::process_template::count_by_template(tx, business, &[template.get()])?;
+    Ok(counts.first().map_or(0, |(_, count)| usize::try_from(*count).unwrap_or_default()))
+}
+
+/// Does one part of a job in its transaction, or as much of it as is done at once; answers what is left, as a part's content.
+pub(crate) fn do_part(context: &Context, tx: &mut dyn Tx, job: &Job, content: &str) -> Result<Option<String>, OpError> {
     let content = job::read_content::<PartContent>(content)?;
     let (module, template) = (ModuleId(job.target_id), ServiceTemplateId(job.template_id));
     let granted = context.access.require::<right::EditServiceInstance>(job.business_id)?;
     let mut journal = Journal::default();
+    let mut left = None;
     if content.is_module {
         follow_attributes(&granted, context, tx, (module, template), &mut journal)?;
     } else {
-        let hosts: Vec<_> = content.host_ids.into_iter().map(HostId).collect();
-        let found = Found::lock(tx, job.business_id, (module, template), &hosts)?;
+        let mut hosts: Vec<_> = content.host_ids.into_iter().map(HostId).collect();
+        hosts.sort_unstable();
+        // Looked at before anything is locked, so that nothing is locked that is not done: what comes meanwhile is little.
+        let templates = count_templates(tx, job.business_id, template)?;
+        let of = (module, template);
+        let going = rollcall_store::process::count_going(tx, job.business_id, of, &hosts, PROCESSES_AT_ONCE)?;
+        let behind = hosts.split_off(hosts_at_once(templates, &going).min(hosts.len()));
+        let found = Found::lock(tx, job.business_id, of, &hosts)?;
         let time = context.time_text();
         let plan = found.plan(context, tx, &time)?;
         found.carry_out(&granted, context, tx, &plan, &mut journal)?;
+        if !behind.is_empty() {
+            let host_ids = behind.into_iter().map(HostId::get).collect();
+            left = Some(PartContent { is_module: false, host_ids }.json());
+        }
     }
-    Ok(journal.write(context, tx)?)
+    journal.write(context, tx)?;
+    Ok(left)
 }
 
 /// The module, if it still follows the template. It may have been let go of it since the job was asked for.

@@ -54,6 +54,8 @@ pub enum Cause {
     TooBusy,
     /// A read took longer than it may.
     ReadTimeout,
+    /// A write took longer than it may.
+    WriteTimeout,
     /// A write may have been kept or not: the store was lost while it was committing.
     OutcomeUnknown,
     /// The store could not read.

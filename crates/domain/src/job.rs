@@ -2,8 +2,10 @@
 
 use crate::json::{JsonWriter, Schema};
 
-/// The most process templates times hosts that one part of a job covers, unless one host alone has more.
-const ROWS_A_PART: usize = 1000;
+/// The most processes that are done at once, those that are to be and those that go, unless one host alone has more.
+pub const PROCESSES_AT_ONCE: usize = 1000;
+/// How often a part that is not done in the time a write may take is tried before it counts as one that cannot be done.
+pub const MOST_OVERRUNS: i64 = 3;
 /// How long a new job is left alone, in milliseconds. Who asks twice by mistake is still refused then, and who looks at once finds what
 /// clients of the original find.
 pub const GRACE_MS: i64 = 300;
@@ -110,12 +112,29 @@ pub fn shown(newest: Option<JobStatus>, needs: bool) -> &'static str {
 
 /// How many hosts of a module one part covers.
 pub fn hosts_a_part(process_templates: usize) -> usize {
-    ROWS_A_PART.checked_div(process_templates).unwrap_or(ROWS_A_PART).max(1)
+    PROCESSES_AT_ONCE.checked_div(process_templates).unwrap_or(PROCESSES_AT_ONCE).max(1)
+}
+
+/// How many hosts of a part are done at once, the first of them, as things are when their turn comes: since the part was cut, templates
+/// may have come and gone. `going`: how many processes go on each host.
+pub fn hosts_at_once(process_templates: usize, going: &[usize]) -> usize {
+    let mut processes = 0;
+    let fitting = going.iter().take_while(|going| {
+        processes += process_templates.max(1) + *going;
+        processes <= PROCESSES_AT_ONCE
+    });
+    fitting.count().max(1)
 }
 
 /// The id of a job as the wire shows it.
 pub fn task_id(id: i64) -> String {
     format!("id:{id}")
+}
+
+/// The id of the job that the wire shows so.
+pub fn id_of_task(text: &str) -> Option<i64> {
+    let id = text.strip_prefix("id:")?.parse().ok()?;
+    (task_id(id) == text).then_some(id)
 }
 
 /// A row of a status or a history as the wire shows it.
@@ -163,6 +182,10 @@ mod tests {
             assert_eq!(JobKind::of_number(kind as i64), Some(kind));
         }
         assert_eq!(JobStatus::of_wire(NEEDS), None);
+        assert_eq!(id_of_task(&task_id(7)), Some(7));
+        for text in ["", "7", "id:", "id:07", "id:+7", "id:x"] {
+            assert_eq!(id_of_task(text), None, "{text}");
+        }
     }
 
     /// `templates E75`, `E76`, `E77`.
@@ -185,5 +208,20 @@ mod tests {
         for (templates, hosts) in [(0, 1000), (1, 1000), (3, 333), (1000, 1), (1500, 1)] {
             assert_eq!(hosts_a_part(templates), hosts, "{templates}");
         }
+    }
+
+    #[test]
+    fn hosts_are_done_at_once_as_far_as_their_processes_fit() {
+        let check = |templates, going: &[usize], hosts| assert_eq!(hosts_at_once(templates, going), hosts, "{going:?}");
+        check(1, &[0; 1001], 1000);
+        check(0, &[0; 1001], 1000);
+        check(400, &[0, 0, 0], 2);
+        check(400, &[200, 0, 0], 2);
+        check(400, &[201, 0, 0], 1);
+        check(0, &[998, 0, 0], 2);
+        // One host is done however much it is.
+        check(1500, &[0, 0], 1);
+        check(1, &[5000, 0], 1);
+        check(1, &[], 1);
     }
 }

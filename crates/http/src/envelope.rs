@@ -95,6 +95,7 @@ impl Outcome {
                     StoreError::Busy | StoreError::Closed | StoreError::Conflict(_) => Fault::new(Cause::TooBusy, ""),
                     StoreError::OutcomeUnknown(_) => Fault::new(Cause::OutcomeUnknown, ""),
                     StoreError::Deadline(ms) => Fault::new(Cause::ReadTimeout, "").with(ms),
+                    StoreError::TooLong(ms) => Fault::new(Cause::WriteTimeout, "").with(ms),
                     StoreError::Unavailable(_) if reading => Fault::new(Cause::StorageRead, ""),
                     StoreError::Unavailable(_) => Fault::new(Cause::StorageWrite, ""),
                     StoreError::Unreadable(_) => Fault::new(Cause::StoredUnreadable, ""),

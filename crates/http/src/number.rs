@@ -57,6 +57,7 @@ numbers! {
             "提交时与存储的连接中断，变更可能已生效，请先查询再重试"
         ),
         ReadTimeout => (1_199_901, "the read took longer than {1} ms", "读取超过 {1} 毫秒"),
+        WriteTimeout => (1_199_901, "the write took longer than {1} ms", "写入超过 {1} 毫秒"),
         TooBusy => (1_199_997, "too many requests are waiting, try again", "等待处理的请求过多，请重试"),
         Unexpected => (1_199_998, "unexpected error: {0}", "未知错误：{0}"),
         Internal => (1_199_999, "internal error", "内部错误"),

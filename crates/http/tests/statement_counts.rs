@@ -450,7 +450,7 @@ const CASES: &[Case] = &[
     case(
         "post_findmany_sync_job_bk_biz_id",
         "jobs",
-        [3, 3],
+        [4, 4],
         [1, 20],
         |app, count| json!({"bk_biz_id": with_jobs(app, count).0}),
     ),
@@ -562,13 +562,13 @@ const CASES: &[Case] = &[
     }),
     case("sync_set_template_to_set", "sets", [11, 13], [1, 20], |app, count| Kit::new(app, 2).of_sets(app, count)),
     case("sync_set_template_to_set", "modules", [11, 13], [1, 20], |app, count| Kit::new(app, count).of_sets(app, 1)),
-    case("post_findmany_topo_set_template__bk_biz_id__instances_sync_status", "sets", [3, 3], [1, 20], |app, count| {
+    case("post_findmany_topo_set_template__bk_biz_id__instances_sync_status", "sets", [4, 4], [1, 20], |app, count| {
         Kit::synchronized(app, count).named()
     }),
     case("post_findmany_topo_set_template_sync_status_bk_biz_id", "sets", [5, 5], [1, 20], |app, count| {
         Kit::synchronized(app, count).named()
     }),
-    case("post_findmany_topo_set_template_sync_history_bk_biz_id", "sets", [2, 2], [1, 20], |app, count| {
+    case("post_findmany_topo_set_template_sync_history_bk_biz_id", "sets", [3, 3], [1, 20], |app, count| {
         Kit::synchronized(app, count).named()
     }),
     case("put_update_topo_set_template_attribute", "attributes", [5, 7], [1, 3], |app, count| {

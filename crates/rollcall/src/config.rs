@@ -377,6 +377,7 @@ impl Config {
             writers: self.postgres.writers.max(1),
             queue: self.postgres.queue.max(1),
             patience: Duration::from_millis(self.postgres.wait_ms),
+            ..postgres::Pools::default()
         };
         options
     }

@@ -4,9 +4,11 @@
 //! | mark | meaning |
 //! |---|---|
 //! | `column {in $n}`, `column {not in $n}` | the column is one, or none, of the values of a list given as one parameter |
+//! | `{each of $n}` | as a table `e`: the numbers of a list given as one parameter, each as `e.value` |
 //! | `{has column $n}` | the column contains the text, its case counting; "" is in every text |
 //! | `{selected $n}` | the `labels` of a service instance meet the selectors in a JSON text, see [`rollcall_domain::label`] |
 //! | `{for update}` | at the end of a query: nobody else changes these rows until the end of the transaction |
+//! | `{for update, skip locked}` | the same, and rows that another transaction keeps are passed over |
 //! | `{for share}` | the same, and others may say so too |
 //! | `{by id}` | behind a table whose rows are named by their ids: SQLite would rather read an index through the whole business |
 //! | `{only postgres}` | at the beginning: elsewhere the statement does nothing |
@@ -135,6 +137,9 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     if let Some(n) = mark.strip_prefix("not in $") {
         return Some(pick(format!("NOT IN (SELECT value FROM json_each(${n}))"), format!("<> ALL(${n})")));
     }
+    if let Some(n) = mark.strip_prefix("each of $") {
+        return Some(pick(format!("json_each(${n}) e"), format!("unnest(${n}::bigint[]) e(value)")));
+    }
     if let Some((column, n)) = mark.strip_prefix("has ").and_then(|rest| rest.split_once(" $")) {
         return Some(pick(format!("instr({column}, ${n}) > 0"), format!("strpos({column}, ${n}) > 0")));
     }
@@ -166,6 +171,7 @@ fn meaning(dialect: Dialect, mark: &str) -> Option<String> {
     let fixed = |sqlite: &str, postgres: &str| Some(pick(sqlite.to_owned(), postgres.to_owned()));
     match mark {
         "for update" => fixed("", "FOR UPDATE"),
+        "for update, skip locked" => fixed("", "FOR UPDATE SKIP LOCKED"),
         "for share" => fixed("", "FOR SHARE"),
         // It takes a list for longer than a business. The primary key is no index in this sense, so it is what is left.
         "by id" => fixed("NOT INDEXED", ""),
@@ -250,7 +256,9 @@ mod tests {
         check("SELECT a FROM t WHERE b = $2 AND c = $1", "SELECT a FROM t WHERE b = ?2 AND c = ?1");
         check("WHERE id {in $12} AND x = $1", "WHERE id IN (SELECT value FROM json_each(?12)) AND x = ?1");
         check("WHERE name {not in $1}", "WHERE name NOT IN (SELECT value FROM json_each(?1))");
+        check("SELECT e.value FROM {each of $2}", "SELECT e.value FROM json_each(?2) e");
         check("WHERE {has name $2} {for update}", "WHERE instr(name, ?2) > 0 ");
+        check("WHERE id = $1 {for update, skip locked}", "WHERE id = ?1 ");
         check("CREATE TABLE t (id {key}, a {text})", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)");
         check("SELECT a FROM t {by id} WHERE b = $1", "SELECT a FROM t NOT INDEXED WHERE b = ?1");
         check("{only postgres} SELECT 1", "");
@@ -263,7 +271,9 @@ mod tests {
         check("SELECT a FROM t WHERE b = $2 AND c = $1", "SELECT a FROM t WHERE b = $2 AND c = $1");
         check("WHERE id {in $12} AND x = $1", "WHERE id = ANY($12) AND x = $1");
         check("WHERE name {not in $1}", "WHERE name <> ALL($1)");
+        check("SELECT e.value FROM {each of $2}", "SELECT e.value FROM unnest($2::bigint[]) e(value)");
         check("WHERE {has name $2} {for update}", "WHERE strpos(name, $2) > 0 FOR UPDATE");
+        check("WHERE id = $1 {for update, skip locked}", "WHERE id = $1 FOR UPDATE SKIP LOCKED");
         check("CREATE TABLE t (id {key}, a {text})", "CREATE TABLE t (id BIGINT PRIMARY KEY, a TEXT COLLATE \"C\")");
         check("SELECT a FROM t {by id} WHERE b = $1", "SELECT a FROM t  WHERE b = $1");
         check("{only postgres} SELECT 1", "SELECT 1");

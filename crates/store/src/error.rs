@@ -12,6 +12,9 @@ pub enum StoreError {
     /// More writes wait than the queue takes, or one waited too long.
     #[error("too many writes are waiting")]
     Busy,
+    /// A write had its turn and was not done in the time that a write may take. It may be too much for one.
+    #[error("the write took longer than {0} ms")]
+    TooLong(u64),
     /// A read ran into its deadline.
     #[error("the read took longer than {0} ms")]
     Deadline(u64),

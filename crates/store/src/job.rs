@@ -1,6 +1,7 @@
 //! Jobs: work that goes on after the answer, part by part, each part one transaction. A server that is at a job holds it by a lease, a
 //! row like any other. The lease only keeps servers from trying the same job: that no part is done twice, and none after the job was
-//! called off, follows from the lock on the job's row that each part takes first.
+//! called off, follows from the lock on the job's row that each part takes first. Which job is newer is told by when it was asked for:
+//! servers draw ids in blocks, so these have no order in time.
 
 use crate::{Param, Row, StoreError, Tx};
 use rollcall_domain::id::{BusinessId, JobId};
@@ -15,9 +16,13 @@ crate::statements! {
     /// Served by `job_unfinished`.
     LIST_UNFINISHED = "SELECT target_id FROM job WHERE kind = $1 AND target_id {in $2} AND status < 3 ORDER BY target_id";
     /// Served by `job_free`. New jobs have waited since they were made.
-    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms < $1 ORDER BY lease_ms, id LIMIT 1";
+    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2 AND kind {in $3}
+        ORDER BY lease_ms, id LIMIT 1";
+    /// The same. Who is slow and still at a part keeps the row: others do not wait for it.
+    LOCK_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2 AND kind {in $3}
+        ORDER BY lease_ms, id LIMIT 1 {for update, skip locked}";
     /// Served by the primary key.
-    CLAIM = "UPDATE job SET status = $2, holder = $3, lease_ms = $4 WHERE id = $1 AND status < 3 AND lease_ms < $5";
+    CLAIM = "UPDATE job SET status = $2, holder = $3, lease_ms = $4 WHERE id = $1";
     /// Served by the primary key.
     LOCK = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id, created_ms,
         changed_ms, reason, holder FROM job WHERE id = $1 {for update}";
@@ -29,31 +34,48 @@ crate::statements! {
     /// Served by the primary key.
     KEEP = "UPDATE job SET lease_ms = $2, changed_ms = $3 WHERE id = $1";
     /// Served by `job_part_number`.
-    NEXT_PART = "SELECT number, content FROM job_part WHERE job_id = $1 AND status = 0 ORDER BY number LIMIT 1";
+    NEXT_PART = "SELECT number, content, overruns FROM job_part WHERE job_id = $1 AND status = 0 ORDER BY number LIMIT 1";
     /// Served by `job_part_number`.
     END_PART = "UPDATE job_part SET status = $3, response = $4 WHERE job_id = $1 AND number = $2";
     /// Served by `job_part_number`.
-    RENEW_PARTS = "UPDATE job_part SET status = 0, response = NULL WHERE job_id {in $1} AND status = 4";
+    LEAVE_PART = "UPDATE job_part SET content = $3, overruns = 0 WHERE job_id = $1 AND number = $2";
+    /// Served by `job_part_number`.
+    COUNT_OVERRUN = "UPDATE job_part SET overruns = overruns + 1 WHERE job_id = $1 AND number = $2";
+    /// Served by `job_part_number`.
+    RENEW_PARTS = "UPDATE job_part SET status = 0, response = NULL, overruns = 0 WHERE job_id {in $1} AND status = 4";
     /// Served by `job_part_number`.
     COUNT_PARTS = "SELECT job_id, status, count(*) FROM job_part WHERE job_id {in $1} GROUP BY job_id, status";
     /// Served by `job_part_number`.
     LIST_FAILED_PARTS = "SELECT job_id, number, response FROM job_part WHERE job_id {in $1} AND status = 4 ORDER BY job_id, number";
     /// Served by `job_part_number`.
     LIST_PARTS = "SELECT job_id, number, status, content, response FROM job_part WHERE job_id {in $1} ORDER BY job_id, number";
-    /// Served by `job_target`.
+    /// Served by `job_unfinished` and `job_target_time`.
     LIST_NEWEST = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE id IN (SELECT max(id) FROM job
-        WHERE kind = $1 AND target_id {in $2} GROUP BY target_id) AND business_id = $3 ORDER BY id";
-    /// Served by `job_business`, the newest first.
+        created_ms, changed_ms, reason, holder FROM job WHERE id IN (SELECT coalesce(
+            (SELECT present.id FROM job present WHERE present.kind = $1 AND present.target_id = e.value AND present.status < 3),
+            (SELECT past.id FROM job past WHERE past.kind = $1 AND past.target_id = e.value
+                ORDER BY past.created_ms DESC, past.id DESC LIMIT 1))
+        FROM {each of $2}) AND business_id = $3 ORDER BY target_id";
+    /// Served by `job_business_time`, the newest first.
     LIST_OF_BUSINESS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE business_id = $1 ORDER BY id DESC LIMIT $2";
+        created_ms, changed_ms, reason, holder FROM job {index job_business_time}
+        WHERE business_id = $1 AND kind {in $2} AND status {in $3} ORDER BY created_ms DESC, id DESC LIMIT $4 OFFSET $5";
+    /// Served by `job_business_time` alone.
+    COUNT_OF_BUSINESS = "SELECT count(*) FROM job {index job_business_time}
+        WHERE business_id = $1 AND kind {in $2} AND status {in $3}";
     /// Served by the primary key, the newest first.
     LIST_BY_ID = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 ORDER BY id DESC";
-    /// Served by `job_target`, the newest first.
+        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 AND kind {in $3}
+        ORDER BY created_ms DESC, id DESC";
+    /// Served by `job_target_time`, the newest first.
     LIST_OF_TARGETS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job {index job_target}
-        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 ORDER BY id DESC";
+        created_ms, changed_ms, reason, holder FROM job {index job_target_time}
+        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 AND status {in $4} AND (user_name = $5 OR $5 = '')
+        AND created_ms >= $6 AND changed_ms <= $7 ORDER BY created_ms DESC, id DESC LIMIT $8 OFFSET $9";
+    /// Served by `job_target_time`.
+    COUNT_OF_TARGETS = "SELECT count(*) FROM job {index job_target_time}
+        WHERE kind = $1 AND target_id {in $2} AND business_id = $3 AND status {in $4} AND (user_name = $5 OR $5 = '')
+        AND created_ms >= $6 AND changed_ms <= $7";
     /// Served by `job_ended`.
     LIST_OLD = "SELECT id FROM job WHERE status > 2 AND changed_ms < $1 ORDER BY changed_ms LIMIT $2";
     /// Served by `job_part_number` and the primary key.
@@ -98,6 +120,8 @@ pub struct Part {
     pub number: i64,
     /// JSON text.
     pub content: String,
+    /// How often it was not done in the time that a write may take.
+    pub overruns: i64,
 }
 
 fn read(row: &dyn Row) -> Result<Job, StoreError> {
@@ -162,9 +186,29 @@ pub fn list_unfinished(tx: &mut dyn Tx, kind: JobKind, targets: &[i64]) -> Resul
     tx.list(LIST_UNFINISHED, &[(kind as i64).into(), Param::Ids(targets)], |row| row.int(0))
 }
 
-/// The job that has waited longest of those that are not ended and that no server holds.
-pub fn find_free(tx: &mut dyn Tx, now: Moment) -> Result<Option<JobId>, StoreError> {
-    tx.find(FIND_FREE, &[now.unix_ms().into()], |row| Ok(JobId(row.int(0)?)))
+/// The leases that a server takes for those of servers that are at work. What lies before has run out; what lies behind was promised by a
+/// clock that is not right, or was not, and might last for ever.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Believed {
+    pub from: Moment,
+    pub until: Moment,
+}
+
+/// The job that has waited longest of those that are not ended and that no server holds. Kinds that this program does not know are left to
+/// newer ones.
+pub fn find_free(tx: &mut dyn Tx, believed: Believed) -> Result<Option<JobId>, StoreError> {
+    first_free(tx, FIND_FREE, believed)
+}
+
+fn first_free(tx: &mut dyn Tx, sql: &'static str, believed: Believed) -> Result<Option<JobId>, StoreError> {
+    let kinds = JobKind::ALL.map(|kind| kind as i64);
+    for (after, before) in [(i64::MIN, believed.from.unix_ms()), (believed.until.unix_ms(), i64::MAX)] {
+        let params = [after.into(), before.into(), Param::Ids(&kinds)];
+        if let Some(id) = tx.find(sql, &params, |row| Ok(JobId(row.int(0)?)))? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 /// Who holds a job, and until when.
@@ -175,12 +219,12 @@ pub struct Lease<'a> {
     pub until: Moment,
 }
 
-/// Takes a job that nobody holds. Whether that succeeded.
-pub fn claim(tx: &mut dyn Tx, id: JobId, now: Moment, lease: Lease<'_>) -> Result<bool, StoreError> {
+/// Takes the job that [`find_free`] would find, or the next one while somebody is at work on its row.
+pub fn claim(tx: &mut dyn Tx, believed: Believed, lease: Lease<'_>) -> Result<Option<JobId>, StoreError> {
+    let Some(id) = first_free(tx, LOCK_FREE, believed)? else { return Ok(None) };
     let executing = JobStatus::Executing as i64;
-    let (until, now) = (lease.until.unix_ms(), now.unix_ms());
-    let params = [id.get().into(), executing.into(), lease.holder.into(), until.into(), now.into()];
-    Ok(tx.execute(CLAIM, &params)? > 0)
+    tx.execute(CLAIM, &[id.get().into(), executing.into(), lease.holder.into(), lease.until.unix_ms().into()])?;
+    Ok(Some(id))
 }
 
 /// A job that this holder is at, kept as it is until the end of the transaction. `None`: it is over, or another's by now.
@@ -210,7 +254,8 @@ pub fn keep(tx: &mut dyn Tx, id: JobId, now: Moment, until: Moment) -> Result<()
 
 /// The first part of a job that is still to be done.
 pub fn next_part(tx: &mut dyn Tx, id: JobId) -> Result<Option<Part>, StoreError> {
-    let read = |row: &dyn Row| Ok(Part { number: row.int(0)?, content: row.text(1)?.to_owned() });
+    let read =
+        |row: &dyn Row| Ok(Part { number: row.int(0)?, content: row.text(1)?.to_owned(), overruns: row.int(2)? });
     tx.find(NEXT_PART, &[id.get().into()], read)
 }
 
@@ -219,6 +264,16 @@ pub fn end_part(tx: &mut dyn Tx, id: JobId, number: i64, response: Option<&str>)
     let status = if response.is_none() { JobStatus::Finished } else { JobStatus::Failure };
     let params = [id.get().into(), number.into(), (status as i64).into(), response.into()];
     tx.execute(END_PART, &params).map(|_| ())
+}
+
+/// Some of a part is done; what is left of it is still to be done.
+pub fn leave_part(tx: &mut dyn Tx, id: JobId, number: i64, content: &str) -> Result<(), StoreError> {
+    tx.execute(LEAVE_PART, &[id.get().into(), number.into(), content.into()]).map(|_| ())
+}
+
+/// A part was not done in the time that a write may take.
+pub fn count_overrun(tx: &mut dyn Tx, id: JobId, number: i64) -> Result<(), StoreError> {
+    tx.execute(COUNT_OVERRUN, &[id.get().into(), number.into()]).map(|_| ())
 }
 
 /// Parts that could not be done are to be done again.
@@ -295,7 +350,8 @@ pub fn list_parts(tx: &mut dyn Tx, ids: &[JobId]) -> Result<Vec<WholePart>, Stor
     })
 }
 
-/// The newest job of each of these targets that has one in the business.
+/// The job by which each of these targets stands, of those that have one in the business: the one that is not ended, else the newest. In
+/// order of the targets.
 pub fn list_newest(
     tx: &mut dyn Tx,
     business: BusinessId,
@@ -305,28 +361,90 @@ pub fn list_newest(
     tx.list(LIST_NEWEST, &[(kind as i64).into(), Param::Ids(targets), business.get().into()], read)
 }
 
-/// Which jobs of a business are meant.
-#[derive(Debug, Clone, Copy)]
-pub enum Wanted<'a> {
-    /// All, but no more than so many of the newest.
-    All(usize),
-    ById(&'a [JobId]),
-    OfTargets(JobKind, &'a [i64]),
+/// Some of the jobs that were asked for, the newest first, and how many there are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    pub count: usize,
+    pub jobs: Vec<Job>,
 }
 
-/// Jobs of a business, the newest first.
-pub fn list(tx: &mut dyn Tx, business: BusinessId, wanted: Wanted<'_>) -> Result<Vec<Job>, StoreError> {
-    let business = Param::Int(business.get());
-    match wanted {
-        Wanted::All(limit) => {
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            tx.list(LIST_OF_BUSINESS, &[business, limit.into()], read)
-        }
-        Wanted::ById(ids) => tx.list(LIST_BY_ID, &[Param::Ids(&ids_of(ids)), business], read),
-        Wanted::OfTargets(kind, targets) => {
-            tx.list(LIST_OF_TARGETS, &[(kind as i64).into(), Param::Ids(targets), business], read)
-        }
+/// From which place on jobs are listed, and how many of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    pub start: usize,
+    pub limit: usize,
+}
+
+impl Window {
+    fn params(self) -> [Param<'static>; 2] {
+        [self.limit, self.start].map(|size| Param::Int(i64::try_from(size).unwrap_or(i64::MAX)))
     }
+}
+
+fn numbers_of_kinds(kinds: &[JobKind]) -> Vec<i64> {
+    kinds.iter().map(|kind| *kind as i64).collect()
+}
+
+fn numbers_of_statuses(statuses: &[JobStatus]) -> Vec<i64> {
+    statuses.iter().map(|status| *status as i64).collect()
+}
+
+/// Jobs of a business that are of one of these kinds and in one of these states.
+pub fn list_of_business(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    (kinds, statuses): (&[JobKind], &[JobStatus]),
+    window: Window,
+) -> Result<Listed, StoreError> {
+    let (kinds, statuses) = (numbers_of_kinds(kinds), numbers_of_statuses(statuses));
+    let asked = [business.get().into(), Param::Ids(&kinds), Param::Ids(&statuses)];
+    let count = crate::engine::size(tx.number(COUNT_OF_BUSINESS, &asked)?)?;
+    let jobs = tx.list(LIST_OF_BUSINESS, &[&asked[..], &window.params()].concat(), read)?;
+    Ok(Listed { count, jobs })
+}
+
+/// Those of these jobs that are of the business and of one of these kinds, the newest first.
+pub fn list_named(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    kinds: &[JobKind],
+    ids: &[JobId],
+) -> Result<Vec<Job>, StoreError> {
+    let kinds = numbers_of_kinds(kinds);
+    tx.list(LIST_BY_ID, &[Param::Ids(&ids_of(ids)), business.get().into(), Param::Ids(&kinds)], read)
+}
+
+/// What is asked of jobs of targets.
+#[derive(Debug, Clone, Copy)]
+pub struct OfTargets<'a> {
+    pub business: BusinessId,
+    pub kind: JobKind,
+    pub targets: &'a [i64],
+    /// In one of these states.
+    pub statuses: &'a [JobStatus],
+    /// Asked for by this user; "": by anybody.
+    pub user: &'a str,
+    /// Asked for then or later.
+    pub since: Moment,
+    /// Changed last then or before.
+    pub until: Moment,
+}
+
+/// Jobs of targets.
+pub fn list_of_targets(tx: &mut dyn Tx, of: &OfTargets<'_>, window: Window) -> Result<Listed, StoreError> {
+    let statuses = numbers_of_statuses(of.statuses);
+    let asked = [
+        Param::Int(of.kind as i64),
+        Param::Ids(of.targets),
+        of.business.get().into(),
+        Param::Ids(&statuses),
+        of.user.into(),
+        of.since.unix_ms().into(),
+        of.until.unix_ms().into(),
+    ];
+    let count = crate::engine::size(tx.number(COUNT_OF_TARGETS, &asked)?)?;
+    let jobs = tx.list(LIST_OF_TARGETS, &[&asked[..], &window.params()].concat(), read)?;
+    Ok(Listed { count, jobs })
 }
 
 /// The jobs that ended longest ago, before a moment and no more than so many.

@@ -11,6 +11,7 @@ const STEPS: &[(i64, &str)] = &[
     (5, include_str!("../migrations/0005_process_template.sql")),
     (6, include_str!("../migrations/0006_set_template.sql")),
     (7, include_str!("../migrations/0007_job.sql")),
+    (8, include_str!("../migrations/0008_job_order.sql")),
 ];
 
 crate::statements! {

@@ -6,6 +6,7 @@ use rollcall_domain::id::{
     BusinessId, HostId, ModuleId, ProcessId, ProcessTemplateId, ServiceInstanceId, ServiceTemplateId, SetId,
 };
 use rollcall_domain::process::{NewProcess, ProcessKeys};
+use std::collections::HashMap;
 
 crate::statements! {
     /// Served by `process_name`, whose entries of one instance lie together.
@@ -73,6 +74,13 @@ crate::statements! {
     /// Served by `process_process_template`.
     RELEASE_OF_TEMPLATES = "UPDATE process SET process_template_id = 0 WHERE business_id = $1 AND process_template_id > 0
         AND process_template_id {in $2}";
+    /// Served by `service_instance_bound`, in its order, `process_name` and the primary key of the templates.
+    LIST_GOING = "SELECT s.host_id FROM service_instance s {index service_instance_bound}
+        CROSS JOIN process p
+        WHERE s.business_id = $1 AND s.module_id = $2 AND s.service_template_id > 0 AND s.host_id >= $3 AND s.host_id <= $4
+        AND p.business_id = $1 AND p.service_instance_id = s.id AND NOT EXISTS (SELECT 1 FROM process_template t
+            WHERE t.id = p.process_template_id AND t.service_template_id = $5)
+        ORDER BY s.host_id LIMIT $6";
     /// Served by `process_name`.
     LOCK_TEMPLATED_OF_INSTANCES = "SELECT id, business_id, service_instance_id, process_template_id, host_id FROM process
         WHERE business_id = $1 AND service_instance_id {in $2} AND process_template_id <> 0 ORDER BY id {for update}";
@@ -318,6 +326,28 @@ pub fn keys_of_instances(
 pub fn make_way(tx: &mut dyn Tx, business: BusinessId, ids: &[ProcessId]) -> Result<usize, StoreError> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     tx.execute(MAKE_WAY, &[business.get().into(), Param::Ids(&ids)])
+}
+
+/// How many processes of the instances in a module have no template in a service template any more, host by host. The hosts are in
+/// order. No more than `most` processes are looked at: hosts of which not all may have been seen are left out.
+pub fn count_going(
+    tx: &mut dyn Tx,
+    business: BusinessId,
+    (module, template): (ModuleId, ServiceTemplateId),
+    hosts: &[HostId],
+    most: usize,
+) -> Result<Vec<usize>, StoreError> {
+    let (Some(first), Some(last)) = (hosts.first(), hosts.last()) else { return Ok(Vec::new()) };
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let numbers = [business.get(), module.get(), first.get(), last.get(), template.get(), limit];
+    let going = tx.list(LIST_GOING, &numbers.map(Param::Int), |row| row.int(0))?;
+    let end = going.last().filter(|_| going.len() >= most).copied().unwrap_or(i64::MAX);
+    let mut counts: HashMap<i64, usize> = HashMap::new();
+    for host in going {
+        *counts.entry(host).or_default() += 1;
+    }
+    let seen = hosts.iter().map(|host| host.get()).take_while(|host| *host < end);
+    Ok(seen.map(|host| counts.remove(&host).unwrap_or_default()).collect())
 }
 
 /// How many processes the instances have that follow a template.

@@ -24,6 +24,8 @@ const SMALL: &[&str] = &[
     "app",
     "app_secret",
     "cloud_area",
+    // Numbers that the caller names.
+    "e",
     "json_each",
     // Selectors and labels, taken apart.
     "label",

@@ -7,10 +7,10 @@ use crate::context::{Caller, Limits};
 use crate::journal::Journal;
 use crate::{set_template, synchronization};
 use rollcall_domain::id::JobId;
-use rollcall_domain::job::{JobKind, JobStatus};
+use rollcall_domain::job::{GRACE_MS, JobKind, JobStatus, MOST_OVERRUNS};
 use rollcall_domain::json::JsonWriter;
 use rollcall_domain::moment::{Moment, Zone};
-use rollcall_store::job::{self as store, Job, Lease};
+use rollcall_store::job::{self as store, Believed, Job, Lease};
 use rollcall_store::{Store, StoreError, Tx};
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,6 +142,11 @@ impl Runner {
         Ok(Step::Worked)
     }
 
+    /// The job it is at.
+    pub fn job(&self) -> Option<JobId> {
+        self.held
+    }
+
     /// Lets go of the job it is at, so that another server need not wait for the lease to run out.
     pub async fn close(self) -> Result<(), StoreError> {
         let Some(id) = self.held else { return Ok(()) };
@@ -153,52 +158,88 @@ impl Runner {
         self.means.store.write(let_go).await
     }
 
-    /// Forgets some of what ended long ago, if there is any.
+    /// Forgets what ended long ago, some of it at a time.
     pub async fn forget(&self) -> Result<(), StoreError> {
+        while self.forget_some().await? == FORGOTTEN_AT_ONCE {}
+        Ok(())
+    }
+
+    /// How many jobs it found that are to be forgotten. Those are gone afterwards, or go on again.
+    async fn forget_some(&self) -> Result<usize, StoreError> {
         let before = self.means.now().unix_ms() - i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX);
         let old = move |tx: &mut dyn Tx| store::list_old(tx, Moment(before), FORGOTTEN_AT_ONCE);
         let old = self.means.store.read_async(false, old).await?;
-        if old.is_empty() {
-            return Ok(());
+        let found = old.len();
+        if found > 0 {
+            // Jobs that were set going again meanwhile are not forgotten.
+            self.means.store.write(move |tx| store::forget(tx, &old)).await?;
         }
-        // Jobs that were set going again meanwhile are not forgotten.
-        self.means.store.write(move |tx| store::forget(tx, &old)).await
+        Ok(found)
     }
 
     async fn claim(&self) -> Result<Option<JobId>, StoreError> {
         let now = self.means.now();
-        // Most of the time there is nothing to do, and nobody should have to write to learn that.
-        let Some(id) = self.means.store.read_async(false, move |tx| store::find_free(tx, now)).await? else {
-            return Ok(None);
-        };
         let (holder, until) = (self.means.holder.clone(), self.means.until(now));
-        let claim = move |tx: &mut dyn Tx| store::claim(tx, id, now, Lease { holder: &holder, until });
-        Ok(self.means.store.write(claim).await?.then_some(id))
+        // No server whose clock is near this one's promises more. Where clocks are further apart, servers take jobs from each other between
+        // two parts, which costs a little and does no harm.
+        let believed = Believed { from: now, until: Moment(until.unix_ms().saturating_add(GRACE_MS)) };
+        // Most of the time there is nothing to do, and nobody should have to write to learn that.
+        if self.means.store.read_async(false, move |tx| store::find_free(tx, believed)).await?.is_none() {
+            return Ok(None);
+        }
+        let claim = move |tx: &mut dyn Tx| store::claim(tx, believed, Lease { holder: &holder, until });
+        self.means.store.write(claim).await
     }
 
-    /// Keeps why the next part of a job could not be done.
+    /// Keeps why the next part of a job could not be done. One that took longer than a write may is tried again some times before: what
+    /// it had to wait for may be gone then.
     async fn fail(&mut self, id: JobId, error: OpError) -> Result<(), StoreError> {
         let explained = (self.means.explain)(&error);
-        match &error {
-            OpError::Store(cause) => {
-                tracing::error!(job.id = %id, %cause, "job {id} failed: {}", explained.english);
-            }
-            _ => tracing::info!(job.id = %id, code = explained.code, "job {id} failed: {}", explained.english),
-        }
         let (means, response) = (self.means.clone(), explained.json());
+        let overran = matches!(&error, OpError::Store(StoreError::TooLong(_)));
         let ended = move |tx: &mut dyn Tx| {
-            let Some(job) = store::lock_held(tx, id, &means.holder)? else { return Ok(Outcome::Over) };
-            let Some(part) = store::next_part(tx, id)? else { return end(&means, tx, job) };
-            store::end_part(tx, id, part.number, Some(&response))?;
-            if job.kind.goes_on() && store::next_part(tx, id)?.is_some() {
-                let now = means.now();
-                store::keep(tx, id, now, means.until(now))?;
-                return Ok(Outcome::More);
+            let Some(job) = store::lock_held(tx, id, &means.holder)? else { return Ok((None, Outcome::Over)) };
+            let Some(part) = store::next_part(tx, id)? else { return Ok((None, end(&means, tx, job)?)) };
+            let failed = !overran || part.overruns + 1 >= MOST_OVERRUNS;
+            if failed {
+                store::end_part(tx, id, part.number, Some(&response))?;
+            } else {
+                store::count_overrun(tx, id, part.number)?;
             }
-            end(&means, tx, job)
+            let told = Some((part.number, failed));
+            if failed && !(job.kind.goes_on() && store::next_part(tx, id)?.is_some()) {
+                return Ok((told, end(&means, tx, job)?));
+            }
+            let now = means.now();
+            store::keep(tx, id, now, means.until(now))?;
+            Ok::<_, StoreError>((told, Outcome::More))
         };
-        if matches!(self.means.store.write(ended).await?, Outcome::Over) {
+        let words = &explained.english;
+        let (told, outcome) = match self.means.store.write(ended).await {
+            Ok(ended) => ended,
+            // Such a small write did not take long by itself.
+            Err(error) if may_pass(&error) || matches!(error, StoreError::TooLong(_)) => return Err(error),
+            Err(cause) => {
+                // Others are not to wait for a job that cannot even be failed.
+                self.held = None;
+                tracing::error!(job.id = %id, %cause, "job {id} cannot be read and is left alone: {words}");
+                return Ok(());
+            }
+        };
+        if matches!(outcome, Outcome::Over) {
             self.held = None;
+        }
+        match (told, &error) {
+            (None, _) => {}
+            (Some((part, false)), _) => {
+                tracing::warn!(job.id = %id, part, "part {part} of job {id} is tried again: {words}");
+            }
+            (Some((part, true)), OpError::Store(cause)) => {
+                tracing::error!(job.id = %id, part, %cause, "part {part} of job {id} failed: {words}");
+            }
+            (Some((part, true)), _) => {
+                tracing::info!(job.id = %id, part, code = explained.code, "part {part} of job {id} failed: {words}");
+            }
         }
         Ok(())
     }
@@ -213,6 +254,8 @@ fn may_pass(error: &StoreError) -> bool {
         | StoreError::Deadline(_)
         | StoreError::OutcomeUnknown(_)
         | StoreError::Unavailable(_) => true,
+        // Not for ever, see `Runner::fail`.
+        StoreError::TooLong(_) => false,
         StoreError::Unique(_) | StoreError::Unreadable(_) | StoreError::Defect(_) => false,
     }
 }
@@ -221,11 +264,17 @@ fn do_part(means: &Means, tx: &mut dyn Tx, id: JobId) -> Result<Outcome, OpError
     let Some(job) = store::lock_held(tx, id, &means.holder)? else { return Ok(Outcome::Over) };
     let Some(part) = store::next_part(tx, id)? else { return Ok(end(means, tx, job)?) };
     let context = means.context(&job);
-    match job.kind {
+    let left = match job.kind {
         JobKind::ServiceTemplate => synchronization::do_part(&context, tx, &job, &part.content)?,
-        JobKind::SetTemplate => set_template::do_part(&context, tx, &job, &part.content)?,
+        JobKind::SetTemplate => {
+            set_template::do_part(&context, tx, &job, &part.content)?;
+            None
+        }
+    };
+    match left {
+        Some(left) => store::leave_part(tx, id, part.number, &left)?,
+        None => store::end_part(tx, id, part.number, None)?,
     }
-    store::end_part(tx, id, part.number, None)?;
     if store::next_part(tx, id)?.is_none() {
         return Ok(end(means, tx, job)?);
     }

@@ -5,19 +5,19 @@ use super::difference::{compare, find_sets};
 use crate::job::runner::Explained;
 use crate::listing::{open_list, read_document};
 use crate::operation::Serve;
-use crate::request::{bounded, business_of};
+use crate::request::{bounded, business_of, check_most};
 use crate::{Context, OpError, Reply};
 use rollcall_domain::fault::{Cause, Failure, Fault, Reason, quoted};
 use rollcall_domain::id::{BusinessId, JobId, SUPPLIER_ACCOUNT, SetTemplateId};
-use rollcall_domain::job::{JobKind, JobStatus, NEEDS, ShownStatus, shown, task_id};
+use rollcall_domain::job::{JobKind, JobStatus, NEEDS, ShownStatus, id_of_task, shown, task_id};
 use rollcall_domain::json::{FieldPath, Json, JsonWriter, Object, Schema};
 use rollcall_domain::moment::Moment;
 use rollcall_domain::page::{Page, PageIn};
 use rollcall_domain::wire_input;
-use rollcall_store::job::{self as store, Job, Wanted, WholePart};
+use rollcall_store::job::{self as store, Job, OfTargets, WholePart, Window};
 use rollcall_store::set::WholeSet;
 use rollcall_store::{StoreError, Tx};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 wire_input! {
     /// What the newest synchronizations of sets take.
@@ -50,6 +50,9 @@ impl Serve for ListSetJobs {
         let ids: Vec<_> = sets.iter().map(|set| set.row.id.get()).collect();
         let jobs = store::list_newest(tx, business, JobKind::SetTemplate, &ids)?;
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        // All of them are told, and there is no page to ask for: fewer sets are.
+        let number = store::progress(tx, &ids)?.values().map(|progress| progress.parts).sum();
+        bounded(context, "bk_set_ids", number)?;
         let mut parts: HashMap<JobId, Vec<WholePart>> = HashMap::new();
         for part in store::list_parts(tx, &ids)? {
             parts.entry(part.job_id).or_default().push(part);
@@ -132,11 +135,16 @@ wire_input! {
     }
 }
 
+/// The most jobs, and the most statuses, that one call names.
+const MAX_NAMED: usize = 1000;
+
 const STATUSES: &str = "new, waiting, executing, finished, failure, cancelled, need_sync";
 
 /// Which rows are wanted.
 struct Filter<'a> {
-    wire: &'a SearchSynchronizations,
+    creator: &'a str,
+    task_ids: HashSet<&'a str>,
+    statuses: HashSet<&'a str>,
     since: Option<Moment>,
     until: Option<Moment>,
 }
@@ -196,12 +204,39 @@ impl Row {
 
 impl Filter<'_> {
     fn wants(&self, row: &Row) -> bool {
-        let wire = self.wire;
-        (wire.task_ids.is_empty() || wire.task_ids.contains(&row.task_id))
-            && (wire.creator.is_empty() || wire.creator == row.creator)
-            && (wire.status.is_empty() || wire.status.contains(&row.status))
+        (self.task_ids.is_empty() || self.task_ids.contains(row.task_id.as_str()))
+            && (self.creator.is_empty() || self.creator == row.creator)
+            && (self.statuses.is_empty() || self.statuses.contains(row.status.as_str()))
             && self.since.is_none_or(|since| row.created.is_some_and(|created| created >= since))
             && self.until.is_none_or(|until| row.changed.is_some_and(|changed| changed <= until))
+    }
+}
+
+impl Filter<'_> {
+    /// In which states jobs are wanted.
+    fn job_statuses(&self) -> Vec<JobStatus> {
+        match self.statuses.is_empty() {
+            true => JobStatus::ALL.to_vec(),
+            false => self.statuses.iter().filter_map(|word| JobStatus::of_wire(word)).collect(),
+        }
+    }
+
+    /// The jobs of the sets that may be wanted, all at once: those that are named, or those to be sorted.
+    fn jobs(&self, context: &Context, tx: &mut dyn Tx, of: &OfTargets<'_>) -> Result<Vec<Job>, OpError> {
+        if !self.task_ids.is_empty() {
+            let ids: Vec<_> = self.task_ids.iter().filter_map(|text| id_of_task(text)).map(JobId).collect();
+            let targets: HashSet<_> = of.targets.iter().collect();
+            let mut jobs = store::list_named(tx, of.business, &[of.kind], &ids)?;
+            jobs.retain(|job| targets.contains(&job.target_id));
+            return Ok(jobs);
+        }
+        let max = context.limits.unpaged_rows;
+        let listed = store::list_of_targets(tx, of, Window { start: 0, limit: max })?;
+        if listed.count > max {
+            let fault = Fault::new(Cause::PageIllegal, "page.sort").because(Reason::TooMany { max });
+            return Err(fault.into());
+        }
+        Ok(listed.jobs)
     }
 }
 
@@ -211,6 +246,8 @@ impl SearchSynchronizations {
         if self.template_id == 0 {
             return Err(Fault::new(Cause::NotSet, "set_template_id").because(Reason::Blank).into());
         }
+        check_most("task_ids", "search synchronizations", self.task_ids.len(), MAX_NAMED)?;
+        check_most("status", "search synchronizations", self.status.len(), MAX_NAMED)?;
         let mut faults = Vec::new();
         for (i, word) in self.status.iter().enumerate() {
             if word != NEEDS && JobStatus::of_wire(word).is_none() {
@@ -230,7 +267,14 @@ impl SearchSynchronizations {
         Failure::check(faults)?;
         let page = self.page.clone().unwrap_or_else(PageIn::none).lenient(Cause::PageIllegal)?;
         context.access.may_read(business)?;
-        Ok((business, Filter { wire: self, since, until }, page))
+        let filter = Filter {
+            creator: &self.creator,
+            task_ids: self.task_ids.iter().map(String::as_str).collect(),
+            statuses: self.status.iter().map(String::as_str).collect(),
+            since,
+            until,
+        };
+        Ok((business, filter, page))
     }
 
     /// The sets that are meant, in order of their ids.
@@ -307,9 +351,33 @@ impl Serve for ListHistory {
 
     fn serve(&self, context: &Context, tx: &mut dyn Tx) -> Result<Reply, OpError> {
         let (business, filter, page) = self.0.read(context)?;
-        let ids: Vec<_> = self.0.sets(tx, business)?.iter().map(|set| set.row.id.get()).collect();
+        let targets: Vec<_> = self.0.sets(tx, business)?.iter().map(|set| set.row.id.get()).collect();
+        let statuses = filter.job_statuses();
+        let of = OfTargets {
+            business,
+            kind: JobKind::SetTemplate,
+            targets: &targets,
+            statuses: &statuses,
+            user: filter.creator,
+            since: filter.since.unwrap_or(Moment(i64::MIN)),
+            until: filter.until.unwrap_or(Moment(i64::MAX)),
+        };
+        let max = context.limits.unpaged_rows;
+        if page.sort.is_empty() && filter.task_ids.is_empty() {
+            let window = Window { start: page.start, limit: page.limit.unwrap_or(max) };
+            let listed = store::list_of_targets(tx, &of, window)?;
+            if page.limit.is_none() {
+                bounded(context, "page", listed.count.saturating_sub(page.start))?;
+            }
+            let mut out = open_list(listed.count, listed.jobs.len() * 192);
+            for job in &listed.jobs {
+                Row::of_job(context, job, job.status.wire()).shown().write(out.separate());
+            }
+            out.raw("]}");
+            return Ok(Reply(out.finish()));
+        }
         let mut rows = Vec::new();
-        for job in store::list(tx, business, Wanted::OfTargets(JobKind::SetTemplate, &ids))? {
+        for job in filter.jobs(context, tx, &of)? {
             let row = Row::of_job(context, &job, job.status.wire());
             if filter.wants(&row) {
                 let mut out = JsonWriter::with_capacity(192);

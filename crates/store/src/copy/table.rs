@@ -121,7 +121,7 @@ pub static TABLES: &[Table] = tables! {
         app_code: Text, request_id: Text, created_ms: Int, changed_ms: Int, reason: Text, holder: Text, lease_ms: Int,
     }
     job_part (job_id, number) from "job_part WHERE (job_id, number) > ($1, $2) ORDER BY job_id, number LIMIT $3" {
-        job_id: Int, number: Int, status: Int, content: Text, response: TextOrNull,
+        job_id: Int, number: Int, status: Int, content: Text, response: TextOrNull, overruns: Int,
     }
     app (code) from "app WHERE code > $1 ORDER BY code LIMIT $2" { code: Text, login_free: Int, created_ms: Int }
     app_secret (id) from "app_secret WHERE id > $1 ORDER BY id LIMIT $2" {

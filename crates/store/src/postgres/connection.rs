@@ -101,6 +101,8 @@ pub(super) struct Connection {
     /// Why the transaction cannot be committed any more: a statement of it has failed.
     failed: Option<StoreError>,
     met_unique: bool,
+    /// A statement of this transaction did not end in time.
+    ran_out: bool,
     /// The id of the commit, once it stands in the transaction.
     recorded: Option<String>,
 }
@@ -144,6 +146,7 @@ impl Connection {
             lost: None,
             failed: None,
             met_unique: false,
+            ran_out: false,
             recorded: None,
         };
         let mut ready = connection.run_simple(SESSION);
@@ -182,12 +185,18 @@ impl Connection {
         self.to_begin = Some(how);
         self.failed = None;
         self.met_unique = false;
+        self.ran_out = false;
         self.recorded = None;
     }
 
     /// Whether the time of the present unit of work is over.
     pub(super) fn is_late(&self) -> bool {
         Instant::now() >= self.deadline
+    }
+
+    /// Whether that was for its own statements, and not for something else that was waited for, such as ids.
+    pub(super) fn ran_out(&self) -> bool {
+        self.ran_out
     }
 
     /// Why this connection is no good any more.
@@ -334,7 +343,8 @@ impl Connection {
         self.statement_timeout.is_some()
     }
 
-    fn late(&self) -> StoreError {
+    fn late(&mut self) -> StoreError {
+        self.ran_out = true;
         StoreError::Deadline(u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX))
     }
 

@@ -66,11 +66,14 @@ pub struct Pools {
     pub queue: usize,
     /// For how long a unit of work waits for a database that is not there.
     pub patience: Duration,
+    /// For how long one run of a write may take.
+    pub write_limit: Duration,
 }
 
 impl Default for Pools {
     fn default() -> Self {
-        Self { readers: 8, writers: 8, queue: 4096, patience: Duration::from_secs(5) }
+        let (patience, write_limit) = (Duration::from_secs(5), Duration::from_secs(20));
+        Self { readers: 8, writers: 8, queue: 4096, patience, write_limit }
     }
 }
 
@@ -108,7 +111,8 @@ impl Postgres {
                 let _ = waker.try_send(());
             }
         });
-        let shared = Shared { connect, ids, observer: options.observer, committed };
+        let write_limit = options.pools.write_limit;
+        let shared = Shared { connect, ids, observer: options.observer, committed, write_limit };
         let readers = Workers::start("reader", options.pools.readers, options.pools.queue, &shared)?;
         let writers = Workers::start("writer", options.pools.writers, options.pools.queue, &shared)?;
         let idle = Mutex::new(Vec::new());

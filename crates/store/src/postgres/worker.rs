@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 
 /// How often work is run again after a conflict before the conflict is reported.
 const RUNS: usize = 12;
-/// For how long one run of a write may take.
-const WRITE_LIMIT: Duration = Duration::from_secs(20);
 /// For how long the outcome of a commit is asked for.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(20);
 
@@ -48,6 +46,8 @@ pub(super) struct Shared {
     pub(super) observer: Option<Arc<dyn Observer>>,
     /// Called after a commit.
     pub(super) committed: Arc<dyn Fn() + Send + Sync>,
+    /// For how long one run of a write may take.
+    pub(super) write_limit: Duration,
 }
 
 impl Workers {
@@ -133,7 +133,7 @@ impl Worker {
         let mut met_unique = false;
         for run in 1.. {
             let connection = self.shared.connect.again(&mut self.connection, work.expires, Some(&self.shared.ids))?;
-            connection.limit_time(WRITE_LIMIT);
+            connection.limit_time(self.shared.write_limit);
             connection.begin(Begin::Write);
             let verdict = catch_unwind(AssertUnwindSafe(|| (work.run)(connection)))
                 .unwrap_or_else(|_| Err(Stop::Failed(StoreError::Defect("panic in a write".into()))));
@@ -146,8 +146,10 @@ impl Worker {
                     Committed::No(why) => why,
                 },
                 Err(_) if connection.is_late() => {
+                    let too_long = StoreError::TooLong(milliseconds(self.shared.write_limit));
+                    let late = if connection.ran_out() { too_long } else { StoreError::Busy };
                     connection.roll_back();
-                    return Err(Stop::Failed(StoreError::Busy));
+                    return Err(Stop::Failed(late));
                 }
                 Err(stop) => {
                     let lost = connection.lost().map(|why| StoreError::Unavailable(why.to_owned()));
@@ -258,7 +260,11 @@ pub(super) fn run_read(
 }
 
 fn late(limit: Duration) -> StoreError {
-    StoreError::Deadline(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+    StoreError::Deadline(milliseconds(limit))
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Tells how it ended. A panic over there is no reason to stop working for everybody else.

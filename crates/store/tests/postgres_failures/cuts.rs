@@ -217,7 +217,7 @@ fn a_silent_network_is_waited_for_no_longer_than_is_bounded() {
             what: "a statement that is never answered",
             hold: |proxy| proxy.hold_before("BEGIN"),
             trouble: |it| it.proxy.freeze(),
-            want: |ended| matches!(ended, Err(StoreError::Busy | StoreError::Unavailable(_))),
+            want: |ended| matches!(ended, Err(StoreError::TooLong(_) | StoreError::Unavailable(_))),
             is_there: false,
         },
         Scene {

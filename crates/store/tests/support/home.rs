@@ -116,5 +116,12 @@ pub fn rounds(variable: &str, usual: usize) -> usize {
 
 /// Whether a write that ended in this error may be sent again as it is: the store says that it left nothing.
 pub fn left_nothing(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable(_) | StoreError::Busy | StoreError::Conflict(_) | StoreError::Closed)
+    matches!(
+        error,
+        StoreError::Unavailable(_)
+            | StoreError::Busy
+            | StoreError::TooLong(_)
+            | StoreError::Conflict(_)
+            | StoreError::Closed
+    )
 }
