@@ -1,7 +1,5 @@
 //! Jobs: synchronizations that go on after the answer. Operations ask for them ([`submit`]), call them off and set them going again; the
-//! [`runner`] does them. What a job is about is known where its work is done, see `Kind` there.
-
-pub mod runner;
+//! [`crate::runner`] does them. What a job is about is known where its work is done.
 
 use crate::access::right;
 use crate::journal::{Change, Journal};
@@ -23,6 +21,28 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The most jobs one call steers or names.
 const MAX_PER_CALL: usize = 100;
+
+/// Why a part could not be done, in both languages.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Explained {
+    pub code: i64,
+    pub english: String,
+    pub chinese: String,
+}
+
+impl Explained {
+    pub(crate) fn json(&self) -> String {
+        let mut out = JsonWriter::with_capacity(64 + self.english.len() + self.chinese.len());
+        out.raw("{").key("code").int(self.code);
+        out.key("english").text(&self.english).key("chinese").text(&self.chinese).raw("}");
+        out.finish()
+    }
+
+    /// Reads what a part was ended with.
+    pub(crate) fn read(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+}
 
 /// What a job is to do to one target.
 pub(crate) struct Target {
@@ -98,7 +118,7 @@ pub(crate) fn check_none_under_way<'a>(
 }
 
 /// Leaves an entry and an event about what became of a job.
-fn tell(context: &Context, journal: &mut Journal, before: Option<&Job>, after: &Job) {
+pub(crate) fn tell(context: &Context, journal: &mut Journal, before: Option<&Job>, after: &Job) {
     let before = before.map(|job| document(context, job));
     journal.changed(Change {
         kind: EventKind::Job,
@@ -393,9 +413,9 @@ impl Serve for ListJobs {
         let Listed { count, jobs: shown } = listed;
         let ids: Vec<_> = shown.iter().map(|job| job.id).collect();
         let progress = store::progress(tx, &ids)?;
-        let mut failures: HashMap<JobId, Vec<(i64, runner::Explained)>> = HashMap::new();
+        let mut failures: HashMap<JobId, Vec<(i64, Explained)>> = HashMap::new();
         for failed in store::list_failed_parts(tx, &ids)? {
-            let explained = runner::Explained::read(&failed.response);
+            let explained = Explained::read(&failed.response);
             let explained = explained.ok_or_else(|| StoreError::Unreadable("a response of a job".into()))?;
             failures.entry(failed.job_id).or_default().push((failed.number, explained));
         }

@@ -28,6 +28,7 @@ mod process_instance;
 mod process_template;
 mod removal;
 mod request;
+pub mod runner;
 pub mod secret;
 mod service_category;
 mod service_instance;

@@ -5,7 +5,7 @@
 
 mod support;
 
-use rollcall_app::job::runner::Step;
+use rollcall_app::runner::Step;
 use rollcall_store::{Engine, ReadRun, Stop, StoreError, Work};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};

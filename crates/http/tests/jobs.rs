@@ -6,7 +6,8 @@
 mod support;
 
 use rollcall_app::OpError;
-use rollcall_app::job::runner::{Explained, Means, Runner, Step};
+use rollcall_app::job::Explained;
+use rollcall_app::runner::{Means, Runner, Step};
 use rollcall_domain::moment::{Moment, Zone};
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! all there were.
 
 use super::difference::{compare, find_sets};
-use crate::job::runner::Explained;
+use crate::job::Explained;
 use crate::listing::{open_list, read_document};
 use crate::operation::Serve;
 use crate::request::{bounded, business_of, check_most};

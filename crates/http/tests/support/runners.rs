@@ -2,7 +2,8 @@
 
 use super::TestApp;
 use rollcall_app::OpError;
-use rollcall_app::job::runner::{Explained, Means, Runner, Step};
+use rollcall_app::job::Explained;
+use rollcall_app::runner::{Means, Runner, Step};
 use rollcall_domain::moment::{Moment, Zone};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

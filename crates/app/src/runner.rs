@@ -1,14 +1,13 @@
 //! Does jobs, part by part. Each part is one transaction that first locks the job's row: a part is done once however many servers try,
 //! and none after the job was called off. A server that dies leaves a lease that runs out; the next one goes on where it was.
 
-use super::{Context, OpError, tell};
 use crate::access::Access;
 use crate::context::{Caller, Limits};
+use crate::job::{Explained, tell};
 use crate::journal::Journal;
-use crate::{set_template, synchronization};
+use crate::{Context, OpError, set_template, synchronization};
 use rollcall_domain::id::JobId;
 use rollcall_domain::job::{GRACE_MS, JobKind, JobStatus, MOST_OVERRUNS};
-use rollcall_domain::json::JsonWriter;
 use rollcall_domain::moment::{Moment, Zone};
 use rollcall_store::job::{self as store, Believed, Job, Lease};
 use rollcall_store::{Store, StoreError, Tx};
@@ -19,28 +18,6 @@ use std::time::Duration;
 const REMEMBERED: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The most old jobs that are forgotten at a time.
 const FORGOTTEN_AT_ONCE: usize = 100;
-
-/// Why a part could not be done, in both languages.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Explained {
-    pub code: i64,
-    pub english: String,
-    pub chinese: String,
-}
-
-impl Explained {
-    fn json(&self) -> String {
-        let mut out = JsonWriter::with_capacity(64 + self.english.len() + self.chinese.len());
-        out.raw("{").key("code").int(self.code);
-        out.key("english").text(&self.english).key("chinese").text(&self.chinese).raw("}");
-        out.finish()
-    }
-
-    /// Reads what a part was ended with.
-    pub(crate) fn read(json: &str) -> Option<Self> {
-        serde_json::from_str(json).ok()
-    }
-}
 
 /// Gives an error its number and its words.
 pub type Explain = fn(&OpError) -> Explained;
