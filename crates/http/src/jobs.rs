@@ -106,6 +106,7 @@ mod tests {
             () = asked(&jobs_asked, &mut due) => panic!("it is left alone first"),
             () = std::future::ready(()) => {}
         }
+        assert!(due.is_some());
         // Nobody asks again.
         asked(&jobs_asked, &mut due).await;
         assert_eq!(due, None);

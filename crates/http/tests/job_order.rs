@@ -9,7 +9,7 @@ use rollcall_app::runner::Step;
 use rollcall_store::{Engine, ReadRun, Stop, StoreError, Work};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use support::runners::{LEASE, Runners};
 use support::templated::{Case, job};
@@ -400,26 +400,27 @@ fn a_server_does_not_wait_for_a_job_that_somebody_is_at() {
     runners.step(&mut slow);
     let second = case.ask_for_another();
     runners.pass(LEASE + Duration::from_millis(1));
-    let turn = Arc::new(Barrier::new(2));
     std::thread::scope(|scope| {
-        let (store, at_it) = (case.app.store.clone(), turn.clone());
+        let ((told, is_at_it), (leave, left)) = (mpsc::channel(), mpsc::channel::<()>());
+        let store = case.app.store.clone();
         scope.spawn(move || {
             let at_a_part = store.write_blocking(move |tx| {
                 tx.query("SELECT id FROM job WHERE id = $1 FOR UPDATE", &[first.into()], &mut |_| Ok(()))?;
-                at_it.wait();
-                at_it.wait();
+                told.send(()).unwrap();
+                // Until the other end is dropped.
+                let _ = left.recv();
                 Ok::<_, StoreError>(())
             });
             at_a_part.unwrap();
         });
-        turn.wait();
+        is_at_it.recv().unwrap();
         let mut other = runners.runner("other");
         runners.finish(&mut other);
         assert_eq!(
             (&case.job(second)["status"], &case.job(first)["status"]),
             (&json!("finished"), &json!("executing"))
         );
-        turn.wait();
+        drop(leave);
     });
     runners.finish(&mut runners.runner("other"));
     assert_eq!(case.job(first)["status"], "finished");
