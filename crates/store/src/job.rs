@@ -14,12 +14,13 @@ crate::statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '', $14)";
     INSERT_PART for many = "INSERT INTO job_part (job_id, number, status, content) VALUES ($1, $2, $3, $4)";
     /// Served by `job_unfinished`.
-    LIST_UNFINISHED = "SELECT target_id FROM job WHERE kind = $1 AND target_id {in $2} AND status < 3 ORDER BY target_id";
+    LIST_UNFINISHED = "SELECT target_id FROM job {index job_unfinished} WHERE kind = $1 AND target_id {in $2}
+        AND status < 3 ORDER BY target_id";
     /// Served by `job_free`. New jobs have waited since they were made.
-    FIND_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2 AND kind {in $3}
+    FIND_FREE = "SELECT id FROM job {index job_free} WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2 AND kind {in $3}
         ORDER BY lease_ms, id LIMIT 1";
     /// The same. Who is slow and still at a part keeps the row: others do not wait for it.
-    LOCK_FREE = "SELECT id FROM job WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2 AND kind {in $3}
+    LOCK_FREE = "SELECT id FROM job {index job_free} WHERE status < 3 AND lease_ms > $1 AND lease_ms < $2 AND kind {in $3}
         ORDER BY lease_ms, id LIMIT 1 {for update, skip locked}";
     /// Served by the primary key.
     CLAIM = "UPDATE job SET status = $2, holder = $3, lease_ms = $4 WHERE id = $1";
@@ -28,7 +29,7 @@ crate::statements! {
         changed_ms, reason, holder FROM job WHERE id = $1 {for update}";
     /// Served by the primary key.
     LOCK_MANY = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 ORDER BY id {for update}";
+        created_ms, changed_ms, reason, holder FROM job {by id} WHERE id {in $1} AND business_id = $2 ORDER BY id {for update}";
     /// Served by the primary key.
     SETTLE for many = "UPDATE job SET status = $2, changed_ms = $3, reason = $4, holder = '', lease_ms = 0 WHERE id = $1";
     /// Served by the primary key.
@@ -51,7 +52,7 @@ crate::statements! {
     LIST_PARTS = "SELECT job_id, number, status, content, response FROM job_part WHERE job_id {in $1} ORDER BY job_id, number";
     /// Served by `job_unfinished` and `job_target_time`.
     LIST_NEWEST = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE id IN (SELECT coalesce(
+        created_ms, changed_ms, reason, holder FROM job {by id} WHERE id IN (SELECT coalesce(
             (SELECT present.id FROM job present WHERE present.kind = $1 AND present.target_id = e.value AND present.status < 3),
             (SELECT past.id FROM job past WHERE past.kind = $1 AND past.target_id = e.value
                 ORDER BY past.created_ms DESC, past.id DESC LIMIT 1))
@@ -65,7 +66,7 @@ crate::statements! {
         WHERE business_id = $1 AND kind {in $2} AND status {in $3}";
     /// Served by the primary key, the newest first.
     LIST_BY_ID = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,
-        created_ms, changed_ms, reason, holder FROM job WHERE id {in $1} AND business_id = $2 AND kind {in $3}
+        created_ms, changed_ms, reason, holder FROM job {by id} WHERE id {in $1} AND business_id = $2 AND kind {in $3}
         ORDER BY created_ms DESC, id DESC";
     /// Served by `job_target_time`, the newest first.
     LIST_OF_TARGETS = "SELECT id, business_id, kind, target_id, template_id, status, user_name, user_verified, app_code, request_id,

@@ -156,6 +156,24 @@ fn no_statement_reads_all_processes_of_a_business_for_some_of_them() {
     assert!(looked_up > 10, "only {looked_up} steps look for processes");
 }
 
+/// Jobs are kept for a year, and runners look for one every second.
+#[test]
+fn no_statement_reads_all_jobs_of_a_business_or_a_kind_for_some_of_them() {
+    let store = Outside::new();
+    let Outside::Sqlite(connection, _) = &store else { return };
+    let mut wrong = Vec::new();
+    for sql in serving_statements() {
+        for step in steps_in_sqlite(connection, sql) {
+            let reads_business =
+                step.ends_with("job_business_time (business_id=?)") && !sql.contains("{index job_business_time}");
+            if reads_business || step.ends_with("(kind=?)") {
+                wrong.push(format!("{sql}: {step}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn statements_for_many_rows_prepare_on_postgresql() {
     if !on_postgres() {
