@@ -5,14 +5,10 @@
 
 mod support;
 
-use rollcall_app::OpError;
-use rollcall_app::job::Explained;
-use rollcall_app::runner::{Means, Runner, Step};
-use rollcall_domain::moment::{Moment, Zone};
+use rollcall_app::runner::{Runner, Step};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use support::runners::{LEASE, Runners};
 use support::templated::{Case, job};
 use support::{Answer, TestApp, named};
 
@@ -20,59 +16,6 @@ use support::{Answer, TestApp, named};
 fn idle_server() -> Case {
     let app = TestApp::with().settings(|settings| (settings.dev, settings.jobs.run) = (true, false));
     Case::on(app.administrator(support::USER).start())
-}
-
-/// Runners of a store, each a server of its own, with a clock that stands still.
-struct Runners {
-    means: Means,
-    now: Arc<AtomicI64>,
-    runtime: tokio::runtime::Runtime,
-}
-
-const LEASE: Duration = Duration::from_secs(10);
-
-impl Runners {
-    fn of(case: &Case) -> Self {
-        // New jobs are left alone for a moment.
-        let now = Arc::new(AtomicI64::new(support::now().unix_ms() + 1000));
-        let clock = now.clone();
-        let explain = |error: &OpError| Explained {
-            code: i64::from(matches!(error, OpError::Failed(_))),
-            english: format!("{error:?}"),
-            chinese: String::new(),
-        };
-        let means = Means {
-            store: case.app.store.clone(),
-            zone: Arc::new(Zone::named(Zone::DEFAULT_NAME).unwrap()),
-            clock: Arc::new(move || Moment(clock.load(Ordering::Relaxed))),
-            explain,
-            holder: String::new(),
-            lease: LEASE,
-        };
-        Self { means, now, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() }
-    }
-
-    fn runner(&self, holder: &str) -> Runner {
-        Runner::new(Means { holder: holder.into(), ..self.means.clone() })
-    }
-
-    fn step(&self, runner: &mut Runner) -> Step {
-        self.runtime.block_on(runner.step()).unwrap()
-    }
-
-    /// Steps until there is nothing left to do; how many parts that were, counting the step that found nothing.
-    fn finish(&self, runner: &mut Runner) -> usize {
-        (1..).find(|_| self.step(runner) == Step::Idle).unwrap()
-    }
-
-    /// Lets so much time pass that whatever was asked for by now is left alone no more.
-    fn catch_up(&self) {
-        self.now.fetch_max(support::now().unix_ms() + 1000, Ordering::Relaxed);
-    }
-
-    fn pass(&self, time: Duration) {
-        self.now.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
-    }
 }
 
 impl Case {
@@ -185,7 +128,7 @@ fn parts_cover_the_module_and_then_its_hosts() {
         case.app.process_templates(&case.estate, empty, names.to_vec());
     }
     assert_eq!(synchronize(), 1 + 1250);
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     assert_eq!(runners.step(&mut runner), Step::Worked);
     assert_eq!(
@@ -208,7 +151,7 @@ fn hosts_that_move_meanwhile() {
     let list = json!({"bk_biz_id": case.estate.business, "bk_host_list": [{"bk_host_innerip": "10.0.0.9"}]});
     let new = case.app.post("/hosts/add/business_idle", list).data()["bk_host_ids"][0].as_i64().unwrap();
     case.join(&[new], true);
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     runners.finish(&mut runners.runner("a"));
     assert_eq!(case.newest()["status"], "finished");
     assert_eq!(case.ids().len(), 2);
@@ -223,7 +166,7 @@ fn another_server_goes_on_when_the_lease_runs_out() {
     case.update(case.jobs[0], job("root", "80"));
     case.synchronize().data();
     case.one_host_a_part();
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let (mut first, mut second) = (runners.runner("a"), runners.runner("b"));
     runners.step(&mut first);
     runners.step(&mut first);
@@ -251,10 +194,10 @@ fn another_server_goes_on_when_the_lease_runs_out() {
 fn a_server_that_stops_gives_its_job_back() {
     let case = idle_server();
     case.synchronize().data();
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let mut first = runners.runner("a");
     runners.step(&mut first);
-    runners.runtime.block_on(first.close()).unwrap();
+    runners.run(first.close()).unwrap();
     assert_eq!(case.newest()["status"], "waiting");
     runners.finish(&mut runners.runner("b"));
     assert_eq!(case.newest()["status"], "finished");
@@ -282,7 +225,7 @@ fn a_part_that_fails_ends_the_job_until_it_is_set_going_again() {
     case.update(case.jobs[0], json!({"user": {"value": "root", "as_default_value": true}}));
     case.synchronize().data();
     case.one_host_a_part();
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     runners.finish(&mut runner);
     let failed = case.newest();
@@ -319,7 +262,7 @@ fn a_job_that_is_called_off_does_no_more() {
     case.update(case.jobs[0], job("root", "80"));
     case.synchronize().data();
     case.one_host_a_part();
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     runners.step(&mut runner);
     runners.step(&mut runner);
@@ -347,7 +290,7 @@ fn a_module_that_follows_no_more_fails_the_job() {
     case.synchronize().data();
     let body = json!({"bk_biz_id": case.estate.business, "bk_module_id": case.module});
     case.app.native("DELETE", "/delete/proc/template_binding_on_module", body).data();
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     runners.finish(&mut runners.runner("a"));
     let failed = case.newest();
     assert_eq!(failed["status"], "failure");
@@ -420,7 +363,7 @@ fn others_write_between_the_parts_of_a_job() {
     case.update(case.jobs[0], job("root", "80"));
     case.synchronize().data();
     case.one_host_a_part();
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     runners.step(&mut runner);
     // `job` and `other` on each of the hosts.
@@ -465,7 +408,7 @@ fn writers_beside_a_job_keep_every_rule() {
     let hosts = &case.estate.hosts;
     // A host that left took its processes along.
     let gone_or_done = |answer: &Answer| assert!([0, 1_199_010].contains(&answer.code()), "{}", answer.text);
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     for round in 0..3 {
         case.update(case.jobs[0], job(&format!("begun{round}"), "80"));
@@ -515,7 +458,7 @@ fn a_module_that_is_let_go_between_parts_follows_no_more() {
     case.update(case.jobs[0], job("root", "80"));
     case.synchronize().data();
     case.one_host_a_part();
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     runners.step(&mut runner);
     runners.step(&mut runner);
@@ -548,7 +491,7 @@ fn a_module_may_be_let_go_while_its_job_runs() {
         case.synchronize().data();
         case.one_host_a_part();
         let processes = case.processes();
-        let runners = Runners::of(&case);
+        let runners = Runners::of(&case.app);
         let mut runner = runners.runner("a");
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -634,17 +577,17 @@ fn jobs_are_listed_and_steered_within_their_business() {
 fn old_jobs_are_forgotten() {
     let case = idle_server();
     case.synchronize().data();
-    let runners = Runners::of(&case);
+    let runners = Runners::of(&case.app);
     let runner = runners.runner("a");
     let forget = || {
-        runners.runtime.block_on(runner.forget()).unwrap();
+        runners.run(runner.forget()).unwrap();
         case.listed(json!({})).len()
     };
     let year = Duration::from_secs(366 * 24 * 3600);
     runners.pass(year);
     assert_eq!(forget(), 1);
     case.steer("cancel", "").data();
-    runners.now.fetch_sub(i64::try_from(year.as_millis()).unwrap(), Ordering::Relaxed);
+    runners.go_back(year);
     assert_eq!(forget(), 1);
     runners.pass(2 * year);
     assert_eq!((forget(), case.app.number("SELECT count(*) FROM job_part")), (0, 0));

@@ -69,4 +69,14 @@ impl Runners {
     pub fn pass(&self, time: Duration) {
         self.now.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
+
+    /// Time goes back on all clocks.
+    pub fn go_back(&self, time: Duration) {
+        self.now.fetch_sub(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// Lets so much time pass that whatever was asked for by now is left alone no more.
+    pub fn catch_up(&self) {
+        self.now.fetch_max(super::now().unix_ms() + 1000, Ordering::Relaxed);
+    }
 }
