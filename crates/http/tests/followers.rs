@@ -9,10 +9,10 @@ mod support;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use support::{TestApp, named, on_engine};
+use support::{TestApp, changes, named, on_engine};
 
 const HOSTS: usize = 5;
 
@@ -340,7 +340,7 @@ impl<'a> World<'a> {
             return;
         }
         assert_eq!(job["status"], "finished", "{job}");
-        assert_eq!(self.told(&job), shape(&preview), "the preview tells what is done");
+        assert_eq!(self.told(&job), changes::of_preview(&preview), "the preview tells what is done");
         assert_eq!((self.needs(), self.differs(), self.preview()), (false, false, Vec::new()), "invariant 1");
         let after = self.processes(self.module);
         self.compare(&templates, &before, &after);
@@ -404,62 +404,11 @@ impl<'a> World<'a> {
     }
 
     /// What the events of a job tell, but for the job itself.
-    fn told(&self, job: &Value) -> BTreeMap<String, usize> {
-        let rows = self.app.documents(
-            "SELECT '{\"request\":\"' || request_id || '\",\"kind\":' || kind || ',\"operation\":' || operation || ',\"id\":'
-                || object_id || ',\"before\":' || coalesce(before_state, '{}') || ',\"after\":' || coalesce(after_state, '{}')
-                || '}' FROM event WHERE kind IN (9, 100)",
-        );
+    fn told(&self, job: &Value) -> Vec<String> {
         let request = format!("job:{}", job["job_id"]);
-        let mut counts = BTreeMap::new();
-        for row in rows.iter().filter(|row| row["request"] == request.as_str()) {
-            let resource = if row["kind"] == 9 { "process" } else { "service_instance" };
-            let action =
-                ["", "create", "update", "delete"][usize::try_from(row["operation"].as_i64().unwrap()).unwrap()];
-            let (before, after) = (row["before"].as_object().unwrap(), row["after"].as_object().unwrap());
-            let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-            let value = |state: &Map<String, Value>, name| state.get(name).cloned().unwrap_or(Value::Null);
-            let fields = names.into_iter().map(|name| (name.clone(), (value(before, name), value(after, name))));
-            *counts.entry(key(resource, action, &row["id"], fields)).or_default() += 1;
-        }
-        counts
+        let events = changes::events(&self.app);
+        changes::of_events(events.iter().filter(|event| event["request"] == request.as_str() && event["kind"] != 120))
     }
-}
-
-/// A change to the letter, but for who made it and when. Ids of records that would be made are provisional.
-fn key(resource: &str, action: &str, id: &Value, fields: impl Iterator<Item = (String, (Value, Value))>) -> String {
-    const STAMPS: [&str; 8] = [
-        "last_time",
-        "create_time",
-        "creator",
-        "modifier",
-        "bk_created_at",
-        "bk_created_by",
-        "bk_updated_at",
-        "bk_updated_by",
-    ];
-    const IDS: [&str; 3] = ["id", "bk_process_id", "service_instance_id"];
-    let is_made = action == "create";
-    let id = if is_made { &Value::Null } else { id };
-    let fields: BTreeMap<_, _> = fields
-        .filter(|(name, (before, after))| {
-            before != after && !STAMPS.contains(&name.as_str()) && !(is_made && IDS.contains(&name.as_str()))
-        })
-        .map(|(name, (before, after))| (name, [before.to_string(), after.to_string()]))
-        .collect();
-    format!("{resource} {action} {id} {fields:?}")
-}
-
-fn shape(preview: &[Value]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for change in preview {
-        let (resource, action) = (change["resource"].as_str().unwrap(), change["action"].as_str().unwrap());
-        let text = |field: &Value| field["field"].as_str().unwrap().to_owned();
-        let fields = change["fields"].as_array().unwrap();
-        let fields = fields.iter().map(|field| (text(field), (field["before"].clone(), field["after"].clone())));
-        *counts.entry(key(resource, action, &change["id"], fields)).or_default() += 1;
-    }
-    counts
 }
 
 #[test]

@@ -210,9 +210,7 @@ impl Filter<'_> {
             && self.since.is_none_or(|since| row.created.is_some_and(|created| created >= since))
             && self.until.is_none_or(|until| row.changed.is_some_and(|changed| changed <= until))
     }
-}
 
-impl Filter<'_> {
     /// In which states jobs are wanted.
     fn job_statuses(&self) -> Vec<JobStatus> {
         match self.statuses.is_empty() {

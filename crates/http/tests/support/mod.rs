@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
+pub mod changes;
 pub mod runners;
 pub mod templated;
 
