@@ -125,6 +125,12 @@ const RULES: &[Rule] = &[
     ),
     rule(
         "process",
+        "another process of its service instance follows its process template",
+        "SELECT max(id) FROM process WHERE process_template_id <> 0
+            GROUP BY business_id, service_instance_id, process_template_id HAVING count(*) > 1",
+    ),
+    rule(
+        "process",
         "another process has its id",
         "{only postgres} SELECT id FROM process GROUP BY id HAVING count(*) > 1",
     ),

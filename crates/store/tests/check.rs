@@ -160,6 +160,8 @@ fn damaged_processes_are_found() {
     };
     check(&twin("NULL"), "process", 2, "has its name");
     check(&twin("'-p 80'"), "process", 2, "function name");
+    let of_one_template = format!("{}; UPDATE process SET process_template_id = 7", twin("NULL"));
+    check(&of_one_template, "process", 2, "follows its process template");
 }
 
 #[test]
@@ -316,7 +318,7 @@ fn damaged_jobs_are_found() {
     let job = |status: i64, holder: &str| {
         format!(
             "INSERT INTO job VALUES (1, 1, 1, 4, 1, {status}, 'u', 1, '', 'r1', 0, 0, '', '{holder}', 0);
-            INSERT INTO job_part VALUES (1, 1, 0, '{{}}', NULL);"
+            INSERT INTO job_part (job_id, number, status, content, response) VALUES (1, 1, 0, '{{}}', NULL);"
         )
     };
     check(&job(0, ""), "job", 1, "created once");
@@ -326,7 +328,12 @@ fn damaged_jobs_are_found() {
     let second = "DROP INDEX job_unfinished; INSERT INTO job SELECT 2, 1, kind, target_id, 1, 1, 'u', 1, '', 'r1', 0, 0, '', '', 0
         FROM job;";
     check(&format!("{}{second}", job(0, "")), "job", 2, "another job of its target");
-    check("INSERT INTO job_part VALUES (7, 1, 0, '{}', NULL)", "job_part", 7, "job does not exist");
+    check(
+        "INSERT INTO job_part (job_id, number, status, content, response) VALUES (7, 1, 0, '{}', NULL)",
+        "job_part",
+        7,
+        "job does not exist",
+    );
 }
 
 #[test]
