@@ -48,7 +48,8 @@ pub fn events(app: &TestApp) -> Vec<Value> {
 pub fn of_events<'a>(events: impl Iterator<Item = &'a Value>) -> Vec<String> {
     let change = |event: &Value| {
         let kind = KINDS.iter().find(|(number, _)| event["kind"] == *number).unwrap().1;
-        let action = ["", "create", "update", "delete"][event["operation"].as_u64().unwrap() as usize];
+        let operation = usize::try_from(event["operation"].as_u64().unwrap()).unwrap();
+        let action = ["", "create", "update", "delete"][operation];
         let (before, after) = (event["before"].as_object().unwrap(), event["after"].as_object().unwrap());
         let value = |state: &Map<String, Value>, name| state.get(name).cloned().unwrap_or(Value::Null);
         let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
