@@ -406,7 +406,7 @@ impl<'a> World<'a> {
     /// What the events of a job tell, but for the job itself.
     fn told(&self, job: &Value) -> Vec<String> {
         let request = format!("job:{}", job["job_id"]);
-        let events = changes::events(&self.app);
+        let events = changes::events(self.app);
         changes::of_events(events.iter().filter(|event| event["request"] == request.as_str() && event["kind"] != 120))
     }
 }
