@@ -331,6 +331,7 @@ impl<'a> World<'a> {
         let others = (self.processes(self.other), self.instances(self.other));
         let (needs, preview) = (self.needs(), self.preview());
         assert_eq!((self.differs(), !preview.is_empty()), (needs, needs), "invariant 13");
+        self.compare_lists(&templates, &before, &preview);
         let job = self.follow();
         assert_eq!((self.processes(self.other), self.instances(self.other)), others, "invariant 15");
         if job["status"] == "failure" {
@@ -363,6 +364,67 @@ impl<'a> World<'a> {
         let count = self.app.number(events);
         assert_eq!(self.follow()["status"], "finished");
         assert_eq!((self.app.number(events), self.processes(self.module)), (count, after), "invariant 2");
+    }
+
+    /// Invariant 13: the lists and details of the difference tell of the processes, instances and fields that the preview tells of.
+    fn compare_lists(&self, templates: &BTreeMap<i64, Value>, before: &[Process], preview: &[Value]) {
+        if preview.iter().any(Value::is_number) {
+            // It was refused.
+            return;
+        }
+        let of_processes: Vec<_> = preview.iter().filter(|it| it["resource"] == "process").collect();
+        let with = |action: &'static str| of_processes.iter().filter(move |it| it["action"] == action);
+        let ask = |path: &str, more: Value| {
+            let mut asked = self.asked();
+            asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            self.app.post(path, asked).data()
+        };
+        // Hosts that get an instance are listed with 0.
+        let list = |more: Value| {
+            let told = ask("/find/proc/difference/service_instances", more);
+            let rows = told["service_instances"].as_array().cloned().unwrap_or_default();
+            let mut ids: Vec<_> = rows.iter().map(|row| row["id"].as_i64().unwrap()).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let instances = |changes: Vec<&&Value>| {
+            let mut ids: Vec<_> = changes.iter().map(|it| it["service_instance_id"].as_i64().unwrap().max(0)).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let name_of = |change: &Value, state: &str| {
+            let fields = change["fields"].as_array().unwrap();
+            fields.iter().find(|field| field["field"] == "bk_process_name").map(|field| field[state].clone())
+        };
+        for (template, property) in templates {
+            let is_of = |id: &Value| before.iter().any(|it| it.id == *id && it.template == *template);
+            let changed: Vec<_> = with("update").filter(|it| is_of(&it["id"])).collect();
+            for change in &changed {
+                let asked =
+                    json!({"process_template_id": template, "service_instance_id": change["service_instance_id"]});
+                let told = ask("/find/proc/service_instance/difference_detail", asked);
+                let told: BTreeSet<_> = told["changed_attributes"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|it| it["property_id"].clone().to_string())
+                    .collect();
+                let fields = change["fields"].as_array().unwrap().iter().map(|it| it["field"].to_string());
+                assert_eq!(told, fields.collect(), "invariant 13: D3");
+            }
+            let name = Some(property["bk_process_name"]["value"].clone());
+            let added = with("create").filter(|it| name_of(it, "after") == name);
+            let wanted = instances(changed.iter().copied().chain(added).collect());
+            assert_eq!(list(json!({"process_template_id": template})), wanted, "invariant 13: D2");
+        }
+        // Where nothing is left to follow the instances go with all that they have.
+        let gone: BTreeSet<_> =
+            with("delete").filter_map(|it| name_of(it, "before")).map(|it| it.to_string()).collect();
+        for name in gone.iter().filter(|_| !templates.is_empty()) {
+            let going = with("delete").filter(|it| name_of(it, "before").is_some_and(|it| it.to_string() == *name));
+            let asked = json!({"process_template_id": 0, "process_template_name": serde_json::from_str::<Value>(name).unwrap()});
+            assert_eq!(list(asked), instances(going.collect()), "invariant 13: D2 of what goes");
+        }
     }
 
     /// Invariants 3, 4, 5 and 8.
