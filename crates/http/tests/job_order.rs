@@ -94,21 +94,6 @@ impl Case {
         ids(&jobs(&self.app, self.estate.business, of_module))[0]
     }
 
-    /// Lets a job do one host at a time, as it does of very large templates.
-    fn one_host_a_part(&self, job: i64) {
-        let hosts = self.estate.hosts.clone();
-        let split = self.app.store.write_blocking(move |tx| {
-            tx.execute("DELETE FROM job_part WHERE job_id = $1 AND number > 1", &[job.into()])?;
-            for (host, number) in hosts.iter().zip(2_i64..) {
-                let content = format!("{{\"is_sync_module\":false,\"bk_host_ids\":[{host}]}}");
-                let params = [job.into(), number.into(), content.as_str().into()];
-                tx.execute("INSERT INTO job_part (job_id, number, status, content) VALUES ($1, $2, 0, $3)", &params)?;
-            }
-            Ok::<_, StoreError>(())
-        });
-        split.unwrap();
-    }
-
     fn steer(&self, how: &str, job: i64) {
         steer(&self.app, self.estate.business, how, job);
     }

@@ -40,20 +40,8 @@ impl Case {
         self.app.native("PUT", &format!("/update/sync_job/{how}"), body)
     }
 
-    /// Lets the newest job do one host at a time, as it does of very large templates.
-    fn one_host_a_part(&self) {
-        let job = self.newest()["job_id"].as_i64().unwrap();
-        let hosts = self.estate.hosts.clone();
-        let split = self.app.store.write_blocking(move |tx| {
-            tx.execute("DELETE FROM job_part WHERE job_id = $1 AND number > 1", &[job.into()])?;
-            for (host, number) in hosts.iter().zip(2_i64..) {
-                let content = format!("{{\"is_sync_module\":false,\"bk_host_ids\":[{host}]}}");
-                let params = [job.into(), number.into(), content.as_str().into()];
-                tx.execute("INSERT INTO job_part (job_id, number, status, content) VALUES ($1, $2, 0, $3)", &params)?;
-            }
-            Ok::<_, rollcall_store::StoreError>(())
-        });
-        split.unwrap();
+    fn newest_id(&self) -> i64 {
+        self.newest()["job_id"].as_i64().unwrap()
     }
 
     /// The users of the processes of `job`, instance by instance.
@@ -165,7 +153,7 @@ fn another_server_goes_on_when_the_lease_runs_out() {
     let case = idle_server();
     case.update(case.jobs[0], job("root", "80"));
     case.synchronize().data();
-    case.one_host_a_part();
+    case.one_host_a_part(case.newest_id());
     let runners = Runners::of(&case.app);
     let (mut first, mut second) = (runners.runner("a"), runners.runner("b"));
     runners.step(&mut first);
@@ -224,7 +212,7 @@ fn a_part_that_fails_ends_the_job_until_it_is_set_going_again() {
     case.app.process_templates(&case.estate, case.template, vec![clashing]);
     case.update(case.jobs[0], json!({"user": {"value": "root", "as_default_value": true}}));
     case.synchronize().data();
-    case.one_host_a_part();
+    case.one_host_a_part(case.newest_id());
     let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     runners.finish(&mut runner);
@@ -261,7 +249,7 @@ fn a_job_that_is_called_off_does_no_more() {
     let case = idle_server();
     case.update(case.jobs[0], job("root", "80"));
     case.synchronize().data();
-    case.one_host_a_part();
+    case.one_host_a_part(case.newest_id());
     let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     runners.step(&mut runner);
@@ -362,7 +350,7 @@ fn others_write_between_the_parts_of_a_job() {
     let hosts = case.estate.hosts.clone();
     case.update(case.jobs[0], job("root", "80"));
     case.synchronize().data();
-    case.one_host_a_part();
+    case.one_host_a_part(case.newest_id());
     let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     runners.step(&mut runner);
@@ -413,7 +401,7 @@ fn writers_beside_a_job_keep_every_rule() {
     for round in 0..3 {
         case.update(case.jobs[0], job(&format!("begun{round}"), "80"));
         case.synchronize().data();
-        case.one_host_a_part();
+        case.one_host_a_part(case.newest_id());
         runners.catch_up();
         let processes = case.processes();
         std::thread::scope(|scope| {
@@ -457,7 +445,7 @@ fn a_module_that_is_let_go_between_parts_follows_no_more() {
     let case = idle_server();
     case.update(case.jobs[0], job("root", "80"));
     case.synchronize().data();
-    case.one_host_a_part();
+    case.one_host_a_part(case.newest_id());
     let runners = Runners::of(&case.app);
     let mut runner = runners.runner("a");
     runners.step(&mut runner);
@@ -489,7 +477,7 @@ fn a_module_may_be_let_go_while_its_job_runs() {
         case.update(case.jobs[0], job("root", "80"));
         let third = case.app.process_templates(&case.estate, case.template, vec![named("third")])[0];
         case.synchronize().data();
-        case.one_host_a_part();
+        case.one_host_a_part(case.newest_id());
         let processes = case.processes();
         let runners = Runners::of(&case.app);
         let mut runner = runners.runner("a");
