@@ -72,10 +72,16 @@ fn audit_names(kind: EventKind) -> (&'static str, &'static str, Option<Model>) {
     }
 }
 
-/// The members in which two states differ, but for who changed them and when, as JSON text.
+/// Whether a member of a record only says who made or changed it, and when: every change has such, whatever it is about.
+pub(crate) fn is_stamp(name: &str) -> bool {
+    let made = ["create_time", "creator", "bk_created_at", "bk_created_by"];
+    let changed = ["last_time", "modifier", "bk_updated_at", "bk_updated_by"];
+    made.contains(&name) || changed.contains(&name)
+}
+
+/// The members in which two states differ, but for their stamps, as JSON text.
 fn changed_fields(before: &str, after: &str) -> Option<String> {
     let (before, after) = (read_document(before).ok()?, read_document(after).ok()?);
-    let is_stamp = |name: &str| matches!(name, "last_time" | "modifier");
     let differing = after.iter().filter(|(name, value)| !is_stamp(name) && before.get(name) != Some(*value));
     let differing: Object = differing.map(|(name, value)| (name.to_owned(), value.clone())).collect();
     Some(Json::Object(differing).to_string())

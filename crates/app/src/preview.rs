@@ -2,6 +2,7 @@
 //! store, and everything else is undone; or, where that would take the writer too long, the operation decides and shows what it decided.
 
 use crate::access::Access;
+use crate::journal::is_stamp;
 use crate::listing::read_document;
 use crate::{Context, Reply};
 use rollcall_domain::id::BusinessId;
@@ -63,18 +64,6 @@ pub(crate) struct Changes<'a> {
     out: JsonWriter,
 }
 
-/// Members that every change gets, and that say nothing about what the caller would do.
-const STAMPS: [&str; 8] = [
-    "last_time",
-    "modifier",
-    "bk_updated_at",
-    "bk_updated_by",
-    "create_time",
-    "creator",
-    "bk_created_at",
-    "bk_created_by",
-];
-
 impl<'a> Changes<'a> {
     /// One that spells out as many changes as an answer may hold, and counts the rest.
     pub(crate) fn new(context: &'a Context) -> Self {
@@ -116,7 +105,7 @@ impl<'a> Changes<'a> {
         for key in before.iter().map(|(key, _)| key).chain(new) {
             let value = |state: &'_ Object| state.get(key).cloned().unwrap_or(Json::Null);
             let (was, becomes) = (value(&before), value(&after));
-            if is_readable && was != becomes && !STAMPS.contains(&key) {
+            if is_readable && was != becomes && !is_stamp(key) {
                 out.separate().raw("{").key("field").text(key);
                 out.key("before").value(&was).key("after").value(&becomes).raw("}");
             }
